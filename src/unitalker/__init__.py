@@ -1,0 +1,1 @@
+"""UniTalker: any voice in, 3D facial animation out."""

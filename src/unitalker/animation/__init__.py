@@ -1,0 +1,1 @@
+"""The Animator: sound in, motion out."""

@@ -1,0 +1,1 @@
+"""Annotations: what the numbers of one frame mean."""

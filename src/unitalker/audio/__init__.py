@@ -1,0 +1,1 @@
+"""Reading any media file as 16 kHz mono sound."""

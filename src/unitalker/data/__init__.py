@@ -1,0 +1,1 @@
+"""Datasets: manifest, reading, importers and synthesis."""

@@ -1,0 +1,1 @@
+"""Encoders, frequency adaptor, decoders and the UniTalker model."""
