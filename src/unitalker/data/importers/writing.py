@@ -1,0 +1,113 @@
+"""What importers share: reading arrays and sound strictly, and writing a dataset folder whole."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from unitalker.errors import DataError
+
+SAMPLE_RATE = 16000
+FORMAT, VERSION = "unitalker.dataset", 1
+
+
+@dataclass(frozen=True)
+class ImportedClip:
+    """One clip ready to be written.
+
+    samples: (N,) float32 mono at 16 kHz. values: (T, D) float32, frame t at t / fps seconds of the sound.
+    words: (start, end, word) in seconds, silences left out.
+    """
+
+    id: str
+    subject: str
+    split: str
+    samples: np.ndarray
+    values: np.ndarray
+    text: str = ""
+    words: list[tuple[float, float, str]] = field(default_factory=list)
+
+
+def read_arrays(path: Path, keys: Iterable[str]) -> dict[str, np.ndarray]:
+    """The arrays `keys` of an npz file, without pickles. Raises DataError when file or key is missing."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            missing = [k for k in keys if k not in stored.files]
+            if missing:
+                raise DataError(f"{path} has no array {missing[0]!r}; it holds {', '.join(stored.files)}.")
+            return {k: stored[k] for k in keys}
+    except (OSError, ValueError, BadZipFile) as problem:
+        raise DataError(f"{path} cannot be read as an npz file of the corpus: {problem}") from problem
+
+
+def read_speech(path: Path) -> np.ndarray:
+    """Mono 16 kHz samples (N,) float32 of a corpus recording. Raises DataError for anything else."""
+    import soundfile
+
+    try:
+        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except (OSError, RuntimeError) as problem:
+        raise DataError(f"{path} cannot be read as sound: {problem}") from problem
+    if rate != SAMPLE_RATE or samples.shape[1] != 1 or not len(samples):
+        raise DataError(
+            f"{path} should be mono speech at {SAMPLE_RATE} Hz, but has {samples.shape[1]} channels of "
+            f"{len(samples)} samples at {rate} Hz."
+        )
+    return samples[:, 0]
+
+
+def write_dataset(folder: Path, facts: dict[str, Any], clips: Iterable[ImportedClip]) -> Path:
+    """Write sound, motion and `dataset.json` (last, so that a half-written folder is never a dataset).
+
+    facts: name, annotation, fps, unit, names, known, subjects, licence, source and notes of the manifest.
+    Every file is written under a temporary name and renamed. Returns `folder`.
+    """
+    (folder / "audio").mkdir(parents=True, exist_ok=True)
+    (folder / "motion").mkdir(exist_ok=True)
+    rows = [_write_clip(folder, clip, len(facts["names"])) for clip in clips]
+    if not rows:
+        raise DataError(f"The corpus holds no clip, so {folder} would be an empty dataset.")
+    manifest = {"format": FORMAT, "version": VERSION, "scale": 1.0, "templates": None} | facts
+    text = json.dumps(manifest | {"clips": rows}, ensure_ascii=False, indent=1)
+    _whole(folder / "dataset.json", lambda path: path.write_text(text + "\n", encoding="utf-8"))
+    return folder
+
+
+def _write_clip(folder: Path, clip: ImportedClip, width: int) -> dict[str, Any]:
+    import soundfile
+
+    values = np.ascontiguousarray(clip.values, np.float32)
+    if values.ndim != 2 or values.shape[1] != width or not len(values) or not np.isfinite(values).all():
+        raise DataError(f"Clip {clip.id!r} should have finite (T, {width}) motion, not shape {values.shape}.")
+    audio, motion = f"audio/{clip.id}.flac", f"motion/{clip.id}.npy"
+    _whole(
+        folder / audio,
+        lambda path: soundfile.write(str(path), clip.samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16"),
+    )
+    _whole(folder / motion, lambda path: np.save(path, values))
+    return {
+        "id": clip.id,
+        "subject": clip.subject,
+        "audio": audio,
+        "motion": motion,
+        "split": clip.split,
+        "seconds": round(len(clip.samples) / SAMPLE_RATE, 6),
+        "text": clip.text,
+        "words": [[round(start, 4), round(end, 4), word] for start, end, word in clip.words],
+    }
+
+
+def _whole(path: Path, write: Callable[[Path], object]) -> None:
+    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        write(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
