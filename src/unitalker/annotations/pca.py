@@ -1,0 +1,77 @@
+"""PCA basis of vertex motion: Eq. 1 of the paper, vertices = codes @ components + mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from unitalker.errors import AnnotationError
+
+
+@dataclass(frozen=True)
+class Basis:
+    """mean (D,), orthonormal components (K, D); codes are divided by `scale` so that they have unit-size spread.
+
+    scale: one number, the root mean square of all codes: it keeps the metric (no whitening per component) and
+    only sets the size of the numbers that a head predicts.
+    """
+
+    mean: np.ndarray
+    components: np.ndarray
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.components.ndim != 2 or self.components.shape[1] != self.mean.shape[0]:
+            raise AnnotationError(
+                f"A PCA basis needs components (K, D) over a mean (D,), not {self.components.shape} "
+                f"over {self.mean.shape}."
+            )
+
+    @property
+    def size(self) -> int:
+        """Number of components K."""
+        return self.components.shape[0]
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """Displacements (T, D) → codes (T, K)."""
+        return (values - self.mean) @ self.components.T / self.scale
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Codes (T, K) → displacements (T, D)."""
+        return (codes * self.scale) @ self.components + self.mean
+
+
+def fit_basis(blocks: Iterable[np.ndarray], size: int, tolerance: float = 1e-7) -> Basis:
+    """PCA of the rows of `blocks` (each (n, D)) by the exact Gram matrix of a running orthonormal factor.
+
+    Every block is folded into a factor of at most 4·size rows (merge and truncate SVD, Ross et al. 2008), so memory
+    is bounded whatever the number of frames. Components with less than `tolerance` of the energy are dropped.
+    The mean is zero: displacement zero is the resting face, and a basis without offset keeps rest exactly at rest.
+    """
+    factor: np.ndarray | None = None
+    rows = 0
+    for block in blocks:
+        block = np.asarray(block, np.float32)
+        rows += len(block)
+        stack = block if factor is None else np.concatenate([factor, block])
+        factor = _truncate(stack, 4 * size)
+    if factor is None or rows == 0:
+        raise AnnotationError("A PCA basis needs at least one frame of motion; none was given.")
+    _, values, components = np.linalg.svd(factor, full_matrices=False)
+    keep = (values**2 > tolerance * (values**2).sum()) & (np.arange(len(values)) < size)
+    if not keep.any():
+        raise AnnotationError("A PCA basis needs motion, but every frame given is at rest.")
+    scale = float(np.sqrt((values[keep] ** 2).sum() / rows / keep.sum()))
+    return Basis(np.zeros(factor.shape[1], np.float32), components[keep].astype(np.float32), scale)
+
+
+def _truncate(rows: np.ndarray, limit: int) -> np.ndarray:
+    """At most `limit` rows with (nearly) the same Gram matrix as `rows`."""
+    if len(rows) <= limit:
+        return rows
+    gram = rows.astype(np.float64) @ rows.T.astype(np.float64)
+    values, vectors = np.linalg.eigh(gram)
+    top = vectors[:, ::-1][:, :limit]
+    return (top.T @ rows).astype(np.float32)

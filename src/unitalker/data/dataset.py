@@ -1,0 +1,158 @@
+"""Our dataset on disk: dataset.json (manifest and card), 16 kHz audio files, motion as memory-mappable npy.
+
+Motion files hold float arrays (T, D): the annotation's values in the dataset's unit, or, with `"stored": "codes"`, the
+coefficients of the annotation's basis. Vertex motion is displacement over the subject's template.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unitalker.errors import DataError, unknown
+
+FORMAT = "unitalker.dataset"
+MANIFEST_LIMIT = 256_000_000
+ANY = "any"
+"""Subject name of clips that fit every identity and every annotation: sounds that are no voice, faces at rest."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording: files relative to the dataset's folder, subject, split, length in seconds, and what is said."""
+
+    id: str
+    subject: str
+    audio: str
+    motion: str
+    split: str
+    seconds: float
+    text: str = ""
+    language: str = ""
+    phones: tuple[tuple[float, float, str], ...] = ()
+    words: tuple[tuple[float, float, str], ...] = ()
+    notes: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset's manifest. See the module's text; `known` names the channels whose numbers can be trusted."""
+
+    folder: Path
+    name: str
+    annotation: str
+    fps: float
+    unit: str
+    names: tuple[str, ...]
+    subjects: tuple[str, ...]
+    clips: tuple[Clip, ...]
+    known: tuple[str, ...] | None = None
+    scale: float = 1.0
+    templates: str | None = None
+    stored: str = "values"
+    licence: str = ""
+    source: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def split(self, name: str) -> list[Clip]:
+        """Clips of one split. Raises DataError with the splits that there are."""
+        found = [c for c in self.clips if c.split == name]
+        if not found:
+            raise DataError(f"{self.name}: " + unknown("split", name, sorted({c.split for c in self.clips})))
+        return found
+
+    def path(self, relative: str) -> Path:
+        """A file of the dataset. Raises DataError for one outside the folder or missing."""
+        path = (self.folder / relative).resolve()
+        if not path.is_relative_to(self.folder.resolve()):
+            raise DataError(f"{self.name}: the manifest points outside its folder: {relative!r}.")
+        if not path.is_file():
+            raise DataError(f"{self.name}: the file {relative!r} of the manifest is missing.")
+        return path
+
+    def motion(self, clip: Clip) -> np.ndarray:
+        """Memory-mapped motion of a clip as stored, (T, D). Raises DataError for another shape."""
+        values = np.load(self.path(clip.motion), mmap_mode="r", allow_pickle=False)
+        values = values.reshape(len(values), -1)
+        if self.stored == "values" and values.shape[1] != len(self.names):
+            raise DataError(
+                f"{self.name}/{clip.id}: motion of shape {values.shape} does not have the {len(self.names)} channels "
+                "of the manifest."
+            )
+        return values
+
+    def template(self, subject: str) -> np.ndarray | None:
+        """(V, 3) neutral vertices of a subject, None where the dataset has none."""
+        if self.templates is None:
+            return None
+        with np.load(self.path(self.templates), allow_pickle=False) as data:
+            if subject not in data.files:
+                raise DataError(f"{self.name}: " + unknown("template", subject, data.files))
+            return data[subject]
+
+    def seconds(self) -> float:
+        """Length of all clips."""
+        return sum(c.seconds for c in self.clips)
+
+
+def open_dataset(folder: str | Path) -> Dataset:
+    """Read a dataset's manifest. Raises DataError that says what is missing or wrong."""
+    folder = Path(folder)
+    path = folder / "dataset.json"
+    if not path.is_file():
+        raise DataError(f"{folder} is not a dataset: it has no dataset.json. Make one with 'unitalker data import'.")
+    if path.stat().st_size > MANIFEST_LIMIT:
+        raise DataError(f"{path} is larger than {MANIFEST_LIMIT // 1_000_000} MB; split the dataset.")
+    try:
+        data = json.loads(path.read_text())
+    except ValueError as fault:
+        raise DataError(f"{path} is not valid JSON: {fault}.") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise DataError(f"{path} is not a dataset manifest: its format must be {FORMAT!r}.")
+    return _from_json(folder, data)
+
+
+def _from_json(folder: Path, data: dict[str, Any]) -> Dataset:
+    fields = {"name", "annotation", "fps", "unit", "names", "subjects", "clips"}
+    missing = fields - set(data)
+    if missing:
+        raise DataError(f"{folder}/dataset.json lacks {', '.join(sorted(missing))}.")
+    known = set(Dataset.__dataclass_fields__) - {"folder", "extra"}
+    clip_fields = set(Clip.__dataclass_fields__)
+    clips = tuple(Clip(**{k: _tuples(v) for k, v in c.items() if k in clip_fields}) for c in data["clips"])
+    plain = {k: _tuples(v) for k, v in data.items() if k in known and k != "clips"}
+    extra = {k: v for k, v in data.items() if k not in known and k not in ("format", "version")}
+    return Dataset(folder=folder, clips=clips, extra=extra, **plain)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def write_manifest(dataset: Dataset) -> Path:
+    """Write dataset.json, whole or not at all."""
+    data: dict[str, Any] = {"format": FORMAT, "version": 1}
+    for key in Dataset.__dataclass_fields__:
+        if key not in ("folder", "extra", "clips"):
+            data[key] = getattr(dataset, key)
+    data |= dataset.extra
+    data["clips"] = [{k: v for k, v in asdict(c).items() if v not in ("", ())} for c in dataset.clips]
+    path = dataset.folder / "dataset.json"
+    temporary = path.with_suffix(".json.part")
+    temporary.write_text(json.dumps(data, ensure_ascii=False))
+    os.replace(temporary, path)
+    return path
+
+
+def motion_blocks(dataset: Dataset, split: str = "train", frames: int = 4096) -> Iterator[np.ndarray]:
+    """Blocks (n, D) float32 of stored motion in the dataset's clips, at most `frames` rows at a time."""
+    for clip in dataset.split(split):
+        values = dataset.motion(clip)
+        for start in range(0, len(values), frames):
+            yield np.asarray(values[start : start + frames], np.float32)

@@ -1,0 +1,82 @@
+"""The small encoder of the embedded model: log-mel levels, then dilated convolutions with a bounded look-ahead."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from unitalker.config import FEATURE_RATE, SAMPLE_RATE, MiniEncoderConfig
+from unitalker.models.frontend import HOP, WINDOW, LevelState, level, log_mel, mel_filters
+from unitalker.models.layers import Conv
+
+STEP = SAMPLE_RATE // FEATURE_RATE
+"""Samples between features; feature k stands at sample k·STEP."""
+MEL_PER_FEATURE = STEP // HOP
+MEL_KERNEL = 2 * MEL_PER_FEATURE
+
+
+class Block(nn.Module):
+    """Residual block: norm → convolution → GELU → mix → + input."""
+
+    def __init__(self, width: int, dilation: int, ahead: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.conv = Conv(width, width, dilation=dilation, ahead=ahead)
+        self.mix = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, T, C) → (B, T, C)."""
+        return x + self.dropout(self.mix(F.gelu(self.conv(self.norm(x)))))
+
+
+class MiniEncoder(nn.Module):
+    """Waveform → features (B, T, width) at 50 Hz; feature k stands at k / 50 s.
+
+    A feature sees `seconds_ahead` of sound after its own time and `frames_behind` feature frames before it (beside
+    the two running levels of the front end, which reach back to the start of the sound).
+    """
+
+    def __init__(self, config: MiniEncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.size = config.width
+        self.register_buffer("filters", torch.as_tensor(mel_filters(config.mels)), persistent=False)
+        self.entry = nn.Conv1d(2 * config.mels, config.width, MEL_KERNEL, stride=MEL_PER_FEATURE)
+        self.blocks = nn.ModuleList(
+            Block(config.width, d, int(i < config.lookahead), config.dropout) for i, d in enumerate(config.dilations)
+        )
+        self.norm = nn.LayerNorm(config.width)
+
+    @property
+    def frames_behind(self) -> int:
+        """Feature frames before its own that a feature depends on, levels aside."""
+        return sum(2 * d for d in self.config.dilations) - self.config.lookahead + 2
+
+    @property
+    def seconds_ahead(self) -> float:
+        """Sound after a feature's time that the feature depends on."""
+        return self.config.lookahead / FEATURE_RATE + WINDOW / 2 / SAMPLE_RATE
+
+    def mel_features(self, samples: torch.Tensor, state: LevelState) -> torch.Tensor:
+        """Padded samples (B, WINDOW + HOP·(M−1)) → levelled log-mel (B, M, 2·mels)."""
+        return level(log_mel(samples, self.filters), state)
+
+    def encode_mel(self, mel: torch.Tensor) -> torch.Tensor:
+        """Levelled log-mel (B, M, 2·mels), its first frame at time 0 → features (B, ceil(M / 2), width).
+
+        Feature k reads mel frames 2k−3 … 2k: nothing ahead of its own time. Frames before the first are zeros.
+        """
+        padded = F.pad(mel.transpose(1, 2), (MEL_KERNEL - 1, 0))
+        x = self.entry(padded).transpose(1, 2)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)
+
+    def forward(self, samples: torch.Tensor) -> torch.Tensor:
+        """Samples (B, N) at 16 kHz → features (B, N // 320 + 1, width)."""
+        count = samples.shape[-1] // STEP + 1
+        need = (MEL_PER_FEATURE * (count - 1)) * HOP + WINDOW
+        padded = F.pad(samples, (WINDOW // 2, max(0, need - WINDOW // 2 - samples.shape[-1])))[:, :need]
+        return self.encode_mel(self.mel_features(padded, LevelState()))

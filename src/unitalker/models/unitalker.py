@@ -1,0 +1,90 @@
+"""UniTalker: audio encoder → frequency adaptor → motion decoder with identity → one head per annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from unitalker.config import FEATURE_RATE, UniTalkerConfig
+from unitalker.errors import ModelError, unknown
+from unitalker.models.decoder import TCNDecoder, adapt_aligned, adapt_clock
+from unitalker.models.mini import MiniEncoder
+
+PIVOT = "pivot"
+
+
+def build_encoder(config: UniTalkerConfig) -> nn.Module:
+    """The encoder that the configuration names; the transformers library is imported only for its own kinds."""
+    if config.encoder.kind == "mini":
+        return MiniEncoder(config.encoder)
+    from unitalker.models.hf import HFEncoder
+
+    return HFEncoder(config.encoder)
+
+
+class UniTalker(nn.Module):
+    """The multi-head model of the paper.
+
+    Heads are linear and start at zero, so an untrained head is a resting face. `forward` takes one waveform batch and
+    any set of heads; every head reads the same hidden states.
+    """
+
+    def __init__(self, config: UniTalkerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = build_encoder(config)
+        self.decoder = TCNDecoder(self.encoder.size, len(config.identities), config.decoder)
+        self.heads = nn.ModuleDict({name: _zero_head(config.decoder.width, dim) for name, dim in config.heads.items()})
+
+    def identity_row(self, name: str) -> int:
+        """Row of an identity name; 'pivot' is the last row. Raises ModelError with the nearest names."""
+        if name == PIVOT:
+            return len(self.config.identities)
+        try:
+            return self.config.identities.index(name)
+        except ValueError:
+            raise ModelError(unknown("identity", name, (PIVOT, *self.config.identities))) from None
+
+    def embed(self, mixture: Mapping[str, float] | Sequence[int] | torch.Tensor) -> torch.Tensor:
+        """Identity embeddings (B, identity_dim): of rows (B,), or one of a weighted mixture of names (weights sum to 1)."""
+        table = self.decoder.identity.weight
+        if isinstance(mixture, Mapping):
+            rows = torch.tensor([self.identity_row(n) for n in mixture], device=table.device)
+            weights = torch.tensor(list(mixture.values()), device=table.device, dtype=table.dtype)
+            return (weights[:, None] * table[rows]).sum(0, keepdim=True)
+        return self.decoder.identity(torch.as_tensor(mixture, device=table.device))
+
+    def hidden(
+        self, features: torch.Tensor, identity: torch.Tensor, fps: float, frames: int, start: int = 0
+    ) -> torch.Tensor:
+        """Features (B, T, F) at 50 Hz → hidden states (B, frames, width) at the times (start + i) / fps."""
+        if self.config.adaptor == "after_decoder":
+            return self._adapt(self.decoder(features, identity), fps, frames, start)
+        return self.decoder(self._adapt(features, fps, frames, start), identity)
+
+    def _adapt(self, x: torch.Tensor, fps: float, frames: int, start: int) -> torch.Tensor:
+        if self.config.grid == "aligned_corners":
+            return adapt_aligned(x, frames)
+        return adapt_clock(x, frames, fps, FEATURE_RATE, start)
+
+    def forward(
+        self, samples: torch.Tensor, identity: torch.Tensor, fps: float, frames: int, heads: Sequence[str]
+    ) -> dict[str, torch.Tensor]:
+        """Samples (B, N), identity embeddings (B, E) → codes (B, frames, head_dim) of each head asked for."""
+        hidden = self.hidden(self.encoder(samples), identity, fps, frames)
+        return {name: self.head(name)(hidden) for name in heads}
+
+    def head(self, name: str) -> nn.Module:
+        """One head. Raises ModelError with the nearest names."""
+        if name not in self.heads:
+            raise ModelError(unknown("annotation", name, self.heads))
+        return self.heads[name]
+
+
+def _zero_head(width: int, dim: int) -> nn.Linear:
+    head = nn.Linear(width, dim)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head
