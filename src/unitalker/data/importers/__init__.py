@@ -6,22 +6,32 @@ An importer is `run(source folder, output folder) -> the dataset folders written
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 from unitalker.errors import DataError, unknown
 
 Importer = Callable[[Path, Path], list[Path]]
 
-IMPORTERS: dict[str, str] = {
-    "grid": "unitalker.data.importers.grid:import_grid",
-    "facegood": "unitalker.data.importers.facegood:import_facegood",
-}
+
+def import_grid(source: Path, out: Path) -> list[Path]:
+    """GRID speaker with tracked ARKit weights; see importers/grid.py."""
+    from unitalker.data.importers.grid import import_grid as run
+
+    return run(source, out)
+
+
+def import_facegood(source: Path, out: Path) -> list[Path]:
+    """FACEGOOD Audio2Face recordings; see importers/facegood.py."""
+    from unitalker.data.importers.facegood import import_facegood as run
+
+    return run(source, out)
+
+
+IMPORTERS: dict[str, Importer] = {"grid": import_grid, "facegood": import_facegood}
 
 
 def importer(kind: str) -> Importer:
-    """The importer of one kind of corpus, loaded when asked for. Raises DataError for an unknown kind."""
+    """The importer of one kind of corpus. Raises DataError with the nearest names for an unknown kind."""
     if kind not in IMPORTERS:
         raise DataError(unknown("importer", kind, IMPORTERS))
-    module, function = IMPORTERS[kind].split(":")
-    return getattr(import_module(module), function)
+    return IMPORTERS[kind]

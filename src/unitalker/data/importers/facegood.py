@@ -94,7 +94,7 @@ def advance(values: np.ndarray, seconds: float, fps: float) -> np.ndarray:
 def cut_points(still: np.ndarray, longest: int) -> list[int]:
     """Frames at which to cut so that no piece exceeds `longest` frames, in the middle of still runs.
 
-    still: (T,) bool. Cuts fall as late as fits; where no pause fits, at `longest`. The first is 0, the last T.
+    still: (T,) bool. Cuts fall as late as fits; where no pause fits, at `longest`. First 0, last T.
     """
     edges = np.flatnonzero(np.diff(np.concatenate([[0], still.astype(int), [0]])))
     middles = (edges[0::2] + edges[1::2]) // 2

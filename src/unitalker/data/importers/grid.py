@@ -2,8 +2,8 @@
 
 Source folder: `grid_s1.npz` (clip, arkit_mp (N, T, 52), names, valid, align, fps) and `audio/<clip>.flac`.
 The tracker's weights have a resting value that differs from clip to clip, so each clip is taken relative to
-the median of its silent frames and clipped to [0, 1]. Measured over all 899 clips, jawOpen follows the root of
-the 50 ms loudness envelope best at +10 ms, less than a frame, so sound and motion are left as they are.
+the median of its silent frames and clipped to [0, 1]. Measured over all 899 clips, jawOpen follows the root
+of the 50 ms loudness envelope best at +10 ms, less than a frame, so sound and motion are left as they are.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ Word = tuple[float, float, str]
 def import_grid(source: Path, out: Path) -> list[Path]:
     """Write the corpus in `source` as one dataset of annotation "arkit52" in `out`.
 
-    The last 100 clips by name are the split "val". Returns [out]. Raises DataError when files are missing or do not fit together.
+    The last 100 clips by name are the split "val". Returns [out].
+    Raises DataError when files are missing or do not fit together.
     """
     source, out = Path(source), Path(out)
     stored = read_arrays(
