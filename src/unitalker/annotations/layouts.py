@@ -168,6 +168,18 @@ def _converted(
     )
 
 
+def rule_for(motion: Motion) -> Rule | None:
+    """The shipped rule whose source layout has all of the motion's channels, if there is one.
+
+    Raises AnnotationError for a bare array or numbers that are not weights.
+    """
+    keys = set(_keys(motion))
+    for rule in RULES:
+        if keys and keys <= {channel_key(name) for name in layout(rule.source).names}:
+            return rule
+    return None
+
+
 def convert(motion: Motion, to: str) -> Motion:
     """The motion in another layout, matched strictly by name, never by position.
 
@@ -180,15 +192,13 @@ def convert(motion: Motion, to: str) -> Motion:
     that shares no channel with the layout.
     """
     target = layout(to)
-    keys = _keys(motion)
+    rule = rule_for(motion)
     if motion.annotation == to and motion.names == target.names:
         return motion
-    for rule in RULES:
-        known = {channel_key(name) for name in layout(rule.source).names}
-        if rule.source != to and keys and set(keys) <= known:
-            middle = _by_rule(motion, rule)
-            return middle if rule.target == to else _by_name(middle, target)
-    return _by_name(motion, target)
+    if rule is None or rule.source == to:
+        return _by_name(motion, target)
+    middle = _by_rule(motion, rule)
+    return middle if rule.target == to else _by_name(middle, target)
 
 
 def mirrored_name(name: str) -> str:

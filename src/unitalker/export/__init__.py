@@ -1,1 +1,112 @@
-"""Writers: one file per output format, and the renderer."""
+"""Writers: one file per output format, and the renderer. A format is one entry of `WRITERS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unitalker.errors import ExportError, unknown
+from unitalker.motion import Motion
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from unitalker.rig.rig import Rig
+
+ANY_UNIT = ("weight", "m", "cm", "mm", "flame")
+
+
+@dataclass(frozen=True)
+class Format:
+    """One output format. module: has `write(motion, path, options)` and, where `reads`, `read(path)`.
+
+    units: the motion units that it can hold; needs_rig: whether the numbers are shown on a head.
+    """
+
+    module: str
+    about: str
+    units: tuple[str, ...] = ANY_UNIT
+    reads: bool = False
+    needs_rig: bool = False
+
+
+WRITERS: dict[str, Format] = {
+    ".csv": Format("csv_livelink", "Live Link Face CSV (61 columns)", ("weight",), reads=True),
+    ".json": Format("json_motion", "named numbers, as text", reads=True),
+    ".npz": Format("npz_motion", "named numbers, as NumPy arrays", reads=True),
+    ".glb": Format("glb", "animated head, glTF 2.0", ("weight",), needs_rig=True),
+    ".mp4": Format("mp4_motion", "video with sound", ("weight", "m", "cm", "mm"), needs_rig=True),
+}
+
+
+def format_of(path: str | Path) -> Format:
+    """The format that a file's suffix names. Raises ExportError, listing those that exist, for any other."""
+    suffix = Path(path).suffix
+    if suffix.lower() not in WRITERS:
+        listed = ", ".join(f"{s} ({f.about})" for s, f in WRITERS.items())
+        what = f"No format has the suffix {suffix!r}" if suffix else "A suffix must say the format"
+        raise ExportError(f"Cannot write {path}: {what}. There are: {listed}.")
+    return WRITERS[suffix.lower()]
+
+
+def check(path: str | Path, unit: str | None = None, annotation: str = "this annotation") -> None:
+    """Raises ExportError where `path` cannot be written, or its format cannot hold numbers in `unit`.
+
+    Cheap, and leaves nothing behind: for use before any long work.
+    """
+    from unitalker.export.atomic import check_writable
+
+    chosen = format_of(path)
+    if unit is not None and unit not in chosen.units:
+        able = ", ".join(s for s, f in WRITERS.items() if unit in f.units) or "none"
+        kind = (
+            "blendshape weights" if chosen.units == ("weight",) else f"numbers in {', '.join(chosen.units)}"
+        )
+        raise ExportError(
+            f"Cannot write {path}: {chosen.about} holds {kind}, but {annotation} is in {unit!r}. "
+            f"Formats that can hold it: {able}."
+        )
+    check_writable(path)
+
+
+def write(
+    motion: Motion,
+    path: str | Path,
+    *,
+    rig: Rig | None = None,
+    sound: np.ndarray | None = None,
+    rate: int = 16000,
+    size: int = 512,
+    view: str = "front",
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Writes the motion in the format that the path's suffix names, whole or not at all; gives the path back.
+
+    rig: the head for .glb and .mp4 (None: the built-in one). sound: (N,) float32 samples at `rate` Hz for
+    .mp4; size (pixels) and view of its picture. Raises ExportError with a sentence for anything amiss.
+    """
+    from unitalker.export.base import Options
+
+    goal = Path(path)
+    check(goal, motion.unit, f"the motion of {motion.annotation}")
+    module = import_module(f"unitalker.export.{format_of(goal).module}")
+    module.write(motion, goal, Options(rig, sound, rate, size, view, progress))
+    return goal
+
+
+def read(path: str | Path) -> Motion:
+    """The motion in a .csv (Live Link Face), .json or .npz file. Raises ExportError for anything else."""
+    goal = Path(path)
+    able = [suffix for suffix, entry in WRITERS.items() if entry.reads]
+    if goal.suffix.lower() not in able:
+        raise ExportError(f"Cannot read {goal}: {unknown('readable suffix', goal.suffix, able)}")
+    if not goal.is_file():
+        raise ExportError(f"Cannot read {goal}: there is no such file.")
+    module = import_module(f"unitalker.export.{WRITERS[goal.suffix.lower()].module}")
+    try:
+        return module.read(goal)
+    except OSError as error:
+        raise ExportError(f"Cannot read {goal}: {error.strerror or error}.") from error

@@ -1,0 +1,86 @@
+"""What the writers share: their options, and small checks that name the way out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from unitalker.annotations.layouts import channel_key, convert, rule_for
+from unitalker.errors import ExportError
+from unitalker.motion import Motion
+from unitalker.rig.rig import Rig
+
+METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
+"""Length units of vertex motions, in metres."""
+
+MAX_BYTES = 2 << 30
+"""Files above this size are not read back as motions."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that a writer may want beside the motion.
+
+    rig: the head to move (GLB, MP4); None: the built-in one.
+    sound: (N,) float32 samples for the MP4's sound track; rate: their rate in Hz.
+    size, view: picture size in pixels and camera of the MP4.
+    progress: called with (frames done, frames in all).
+    """
+
+    rig: Rig | None = None
+    sound: np.ndarray | None = None
+    rate: int = 16000
+    size: int = 512
+    view: str = "front"
+    progress: Callable[[int, int], None] | None = None
+
+
+def provenance_text(motion: Motion) -> str:
+    """The provenance as one line of JSON. Raises ExportError where it holds something JSON cannot."""
+    try:
+        return json.dumps(motion.provenance, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ExportError(f"The motion's provenance cannot be written as JSON: {error}.") from error
+
+
+def need_frames(motion: Motion, what: str) -> None:
+    """Raises ExportError for a motion without frames."""
+    if len(motion) == 0:
+        raise ExportError(f"The motion of {motion.annotation} has no frames, so there is no {what} to write.")
+
+
+def rig_weights(motion: Motion, rig: Rig) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(T, K) weights in the rig's shape order, and the motion's channels that the rig lacks.
+
+    A motion whose channels belong to another rig's convention is converted by the shipped rule first.
+    Raises ExportError where rig and motion share no shape.
+    """
+    column = {channel_key(name): i for i, name in enumerate(motion.names)}
+    if not any(channel_key(name) in column for name in rig.shape_names):
+        rule = rule_for(motion)
+        if rule is None:
+            raise ExportError(
+                f"The motion of {motion.annotation} ({', '.join(motion.names[:3])}, …) moves nothing on rig "
+                f"{rig.name!r} ({', '.join(rig.shape_names[:3])}, …): they share no shape name."
+            )
+        return rig_weights(convert(motion, rule.target), rig)
+    weights = np.zeros((len(motion), len(rig.shape_names)), np.float32)
+    used: set[int] = set()
+    for k, name in enumerate(rig.shape_names):
+        where = column.get(channel_key(name))
+        if where is not None:
+            weights[:, k] = motion.values[:, where]
+            used.add(where)
+    return weights, tuple(name for i, name in enumerate(motion.names) if i not in used)
+
+
+def head_rig(options: Options) -> Rig:
+    """The rig of the options, or the built-in head."""
+    if options.rig is not None:
+        return options.rig
+    from unitalker.rig import builtin_head  # type: ignore[attr-defined]
+
+    return builtin_head()
