@@ -1,4 +1,4 @@
-"""Scoring predictions: `score_cases` on arrays, `evaluate` with an animator over a dataset, and the report."""
+"""Scoring predictions: `score_cases` on arrays, `evaluate` with an animator over a dataset, the report."""
 
 from __future__ import annotations
 
