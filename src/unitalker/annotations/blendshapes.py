@@ -26,7 +26,6 @@ class BlendshapeAnnotation(Annotation):
     bounds: lowest and highest weight that `decode` lets through.
     """
 
-    unit: str = "weight"
     gram: np.ndarray | None = None
     bounds: tuple[float, float] = (0.0, 1.0)
 

@@ -42,7 +42,7 @@ class MiniEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.size = config.width
-        self.register_buffer("filters", torch.as_tensor(mel_filters(config.mels)), persistent=False)
+        self.rebuild_buffers()
         self.entry = nn.Conv1d(2 * config.mels, config.width, MEL_KERNEL, stride=MEL_PER_FEATURE)
         self.blocks = nn.ModuleList(
             Block(config.width, d, int(i < config.lookahead), config.dropout) for i, d in enumerate(config.dilations)
@@ -59,9 +59,14 @@ class MiniEncoder(nn.Module):
         """Sound after a feature's time that the feature depends on."""
         return self.config.lookahead / FEATURE_RATE + WINDOW / 2 / SAMPLE_RATE
 
-    def mel_features(self, samples: torch.Tensor, state: LevelState) -> torch.Tensor:
-        """Padded samples (B, WINDOW + HOP·(M−1)) → levelled log-mel (B, M, 2·mels)."""
-        return level(log_mel(samples, self.filters), state)
+    def mel_features(
+        self, samples: torch.Tensor, state: LevelState, filters: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Padded samples (B, WINDOW + HOP·(M−1)) → levelled log-mel (B, M, 2·mels).
+
+        filters: other mel filters, (bins, mels) or one set a row (B, bins, mels).
+        """
+        return level(log_mel(samples, self.filters if filters is None else filters), state)
 
     def encode_mel(self, mel: torch.Tensor) -> torch.Tensor:
         """Levelled log-mel (B, M, 2·mels), its first frame at time 0 → features (B, ceil(M / 2), width).
@@ -74,9 +79,15 @@ class MiniEncoder(nn.Module):
             x = block(x)
         return self.norm(x)
 
-    def forward(self, samples: torch.Tensor) -> torch.Tensor:
-        """Samples (B, N) at 16 kHz → features (B, N // 320 + 1, width)."""
+    def forward(self, samples: torch.Tensor, filters: torch.Tensor | None = None) -> torch.Tensor:
+        """Samples (B, N) at 16 kHz → features (B, N // 320 + 1, width). filters: as in `mel_features`."""
         count = samples.shape[-1] // STEP + 1
         need = (MEL_PER_FEATURE * (count - 1)) * HOP + WINDOW
         padded = F.pad(samples, (WINDOW // 2, max(0, need - WINDOW // 2 - samples.shape[-1])))[:, :need]
-        return self.encode_mel(self.mel_features(padded, LevelState()))
+        with torch.autocast(samples.device.type, enabled=False):
+            mel = self.mel_features(padded, LevelState(), filters)
+        return self.encode_mel(mel)
+
+    def rebuild_buffers(self) -> None:
+        """Make the filters again after the module was built without memory."""
+        self.register_buffer("filters", torch.as_tensor(mel_filters(self.config.mels)), persistent=False)

@@ -1,0 +1,166 @@
+"""Roads from blocks of sound to hidden states: exact chunks for our encoder, cross-faded windows for the others.
+
+Both take an iterator of sample blocks of any size and yield hidden states in frame order, with memory bounded by one
+chunk. How the blocks are cut never changes what comes out: chunk edges are set by the clock alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+
+from unitalker.config import FEATURE_RATE, SAMPLE_RATE
+from unitalker.models.frontend import HOP, WINDOW, LevelState
+from unitalker.models.mini import MEL_PER_FEATURE, STEP, MiniEncoder
+from unitalker.models.unitalker import UniTalker
+from unitalker.motion import frame_count
+
+CHUNK_FEATURES = 500
+"""Features (10 s) that the exact road computes at a time."""
+MEL_BLOCK = 1000
+"""Mel frames (10 s) that are levelled at a time; fixed, so that blocks of any size give the same bits."""
+WINDOW_SECONDS = 25
+OVERLAP_SECONDS = 5
+"""The release's windows for long sound: 25 s, 5 s shared with the next, linear cross-fade."""
+
+
+def hidden_states(
+    model: UniTalker, blocks: Iterable[np.ndarray], identity: torch.Tensor, fps: float
+) -> Iterator[torch.Tensor]:
+    """Blocks of samples (n,) → pieces (1, frames, width) of hidden states; in all round(seconds · fps) frames."""
+    exact = isinstance(model.encoder, MiniEncoder) and model.config.adaptor == "after_decoder"
+    road = _exact if exact and model.config.grid == "clock" else _windows
+    with torch.inference_mode():
+        yield from road(model, blocks, identity, fps)
+
+
+class MelStream:
+    """Levelled log-mel of a sound that arrives in blocks; equal to that of the whole sound."""
+
+    def __init__(self, encoder: MiniEncoder) -> None:
+        self.encoder = encoder
+        self.state = LevelState()
+        self.held = torch.zeros(WINDOW // 2)
+        self.samples = 0
+
+    def push(self, block: np.ndarray) -> torch.Tensor:
+        """Samples (n,) → the mel frames (M, 2·mels) that they complete, in whole blocks of MEL_BLOCK, perhaps none."""
+        self.samples += len(block)
+        self.held = torch.cat([self.held, torch.as_tensor(np.ascontiguousarray(block, np.float32))])
+        ready = (len(self.held) - WINDOW) // HOP + 1
+        return self._drain(ready // MEL_BLOCK * MEL_BLOCK)
+
+    def finish(self) -> torch.Tensor:
+        """The last mel frames, the sound followed by zeros; in all 2·(samples // 320) + 1 have come."""
+        done = (self.samples + WINDOW // 2 - len(self.held)) // HOP
+        wanted = MEL_PER_FEATURE * (self.samples // STEP) + 1 - done
+        need = (wanted - 1) * HOP + WINDOW
+        self.held = torch.cat([self.held, torch.zeros(max(0, need - len(self.held)))])
+        return self._drain(wanted)
+
+    def _drain(self, count: int) -> torch.Tensor:
+        pieces = [torch.zeros(0, 2 * self.encoder.config.mels)]
+        while count > 0:
+            now = min(count, MEL_BLOCK)
+            piece = self.held[: (now - 1) * HOP + WINDOW]
+            pieces.append(self.encoder.mel_features(piece[None], self.state)[0])
+            self.held = self.held[now * HOP :]
+            count -= now
+        return torch.cat(pieces)
+
+
+def mel_chunks(encoder: MiniEncoder, blocks: Iterable[np.ndarray]) -> Iterator[tuple[torch.Tensor, int]]:
+    """(mel frames, total samples so far or −1 until the end is known) in pieces, then the last with the total."""
+    stream = MelStream(encoder)
+    for block in blocks:
+        yield stream.push(block), -1
+    yield stream.finish(), stream.samples
+
+
+def _exact(model: UniTalker, blocks: Iterable[np.ndarray], identity: torch.Tensor, fps: float) -> Iterator[torch.Tensor]:
+    encoder = model.encoder
+    assert isinstance(encoder, MiniEncoder)
+    ahead = encoder.config.lookahead + sum(model.config.decoder.ahead)
+    behind = encoder.frames_behind + 6
+    mel, first = torch.zeros(0, 2 * encoder.config.mels), 0
+    done, frames, last = 0, 0, torch.zeros(1, 0, model.config.decoder.width)
+    for piece, samples in mel_chunks(encoder, blocks):
+        mel = torch.cat([mel, piece])
+        end = samples >= 0
+        have = first + (len(mel) + 1) // MEL_PER_FEATURE
+        while done < have and (end or have - done >= CHUNK_FEATURES + ahead):
+            stop = min(done + CHUNK_FEATURES, have)
+            cut = min(stop + ahead, have)
+            window = mel[: MEL_PER_FEATURE * (cut - 1 - first) + 1]
+            states = model.decoder(encoder.encode_mel(window[None]), identity)[:, done - first : stop - first]
+            states = torch.cat([last, states], 1)
+            origin = done - last.shape[1]
+            total = frame_count(samples / SAMPLE_RATE, fps) if end and stop == have else None
+            out, frames = _between(states, origin, frames, fps, total)
+            if out.shape[1]:
+                yield out
+            last, done = states[:, -1:], stop
+            keep = max(0, done - behind)
+            mel, first = mel[MEL_PER_FEATURE * (keep - first) :], keep
+
+
+def _between(
+    states: torch.Tensor, origin: int, frames: int, fps: float, total: int | None
+) -> tuple[torch.Tensor, int]:
+    """Hidden states of feature frames origin… → motion frames from `frames` on that lie before the last of them.
+
+    total: number of motion frames in all, given with the last piece, which holds its last feature to the end.
+    """
+    stop = origin + states.shape[1] - 1
+    until = total if total is not None else int(np.ceil(stop * fps / FEATURE_RATE))
+    times = torch.arange(frames, max(until, frames), dtype=torch.float64) * (FEATURE_RATE / fps)
+    where = (times - origin).clamp(0, states.shape[1] - 1)
+    low = where.floor().long()
+    part = (where - low).float()[None, :, None]
+    high = (low + 1).clamp(max=states.shape[1] - 1)
+    return states[:, low] * (1 - part) + states[:, high] * part, max(until, frames)
+
+
+def _windows(model: UniTalker, blocks: Iterable[np.ndarray], identity: torch.Tensor, fps: float) -> Iterator[torch.Tensor]:
+    step = (WINDOW_SECONDS - OVERLAP_SECONDS) * SAMPLE_RATE
+    size, shared = WINDOW_SECONDS * SAMPLE_RATE, frame_count(OVERLAP_SECONDS, fps)
+    held, origin, tail, frames = np.zeros(0, np.float32), 0, None, 0
+    for block, end in _with_end(blocks):
+        held = np.concatenate([held, block])
+        while len(held) > size or (end and len(held)):
+            final = end and len(held) <= size
+            states = _window(model, held[:size], identity, fps)
+            if tail is not None:
+                states = _fade(tail, states)
+            start = frame_count(origin / SAMPLE_RATE, fps)
+            stop = frame_count((origin + len(held)) / SAMPLE_RATE, fps) if final else start + states.shape[1] - shared
+            out = states[:, : stop - start] if final else states[:, : states.shape[1] - shared]
+            tail = None if final else states[:, -shared:]
+            frames += out.shape[1]
+            if out.shape[1]:
+                yield out
+            held, origin = (held[:0], origin) if final else (held[step:], origin + step)
+
+
+def _window(model: UniTalker, samples: np.ndarray, identity: torch.Tensor, fps: float) -> torch.Tensor:
+    frames = frame_count(len(samples) / SAMPLE_RATE, fps)
+    shortest = 400
+    padded = np.pad(samples, (0, max(0, shortest - len(samples))))
+    features = model.encoder(torch.as_tensor(padded, dtype=torch.float32)[None])
+    return model.hidden(features, identity, fps, frames)
+
+
+def _fade(tail: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    """Cross-fade linearly from the end of the window before into the start of this one."""
+    count = min(tail.shape[1], states.shape[1])
+    ramp = torch.linspace(0, 1, count)[None, :, None]
+    mixed = tail[:, :count] * (1 - ramp) + states[:, :count] * ramp
+    return torch.cat([mixed, states[:, count:]], 1)
+
+
+def _with_end(blocks: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, bool]]:
+    for block in blocks:
+        yield np.asarray(block, np.float32), False
+    yield np.zeros(0, np.float32), True

@@ -1,0 +1,93 @@
+"""Cards: an annotation as data, <name>.json beside <name>.npz. A new rig or topology needs no Python."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unitalker.annotations.base import Annotation
+from unitalker.annotations.blendshapes import BlendshapeAnnotation
+from unitalker.annotations.parameters import FlameAnnotation
+from unitalker.annotations.pca import Basis
+from unitalker.annotations.vertices import VertexAnnotation, vertex_names
+from unitalker.errors import AnnotationError, unknown
+
+VALUES_LIMIT = 2_000_000_000
+"""Largest card file that is read, in bytes."""
+
+
+def save_card(annotation: Annotation, folder: str | Path) -> None:
+    """Write the annotation's card. Components are stored as float16 (relative error below 1e-3)."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {k: _stored(k, v) for k, v in annotation.arrays().items()}
+    _replace(folder / f"{annotation.name}.npz", lambda p: np.savez_compressed(p, **arrays))
+    text = json.dumps(annotation.card(), indent=1)
+    _replace(folder / f"{annotation.name}.json", lambda p: p.write_text(text))
+
+
+def _stored(key: str, value: np.ndarray) -> np.ndarray:
+    return value.astype(np.float16) if key == "pca.components" else value
+
+
+def _replace(path: Path, write: Any) -> None:
+    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+    write(temporary)
+    os.replace(temporary, path)
+
+
+def load_card(path: str | Path) -> Annotation:
+    """Annotation from <name>.json (the npz lies beside it). Raises AnnotationError that says what is wrong."""
+    path = Path(path)
+    try:
+        card = json.loads(path.read_text())
+    except (OSError, ValueError) as fault:
+        raise AnnotationError(f"{path} is not a readable annotation card: {fault}.") from None
+    kind = card.get("kind")
+    builders = {"blendshapes": _blendshapes, "vertices": _vertices, "flame": _flame}
+    if kind not in builders:
+        raise AnnotationError(f"{path}: " + unknown("annotation kind", str(kind), builders))
+    shared = {k: card[k] for k in ("name", "fps", "unit", "axes", "head_weight")}
+    arrays = _arrays(path.with_suffix(".npz"))
+    shared["regions"] = _prefixed(arrays, "region.")
+    shared["templates"] = _prefixed(arrays, "template.")
+    return builders[kind](card, arrays, shared)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        return {}
+    if path.stat().st_size > VALUES_LIMIT:
+        raise AnnotationError(f"{path} is larger than {VALUES_LIMIT // 10**9} GB: not a card.")
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return {k: data[k] for k in data.files}
+    except (OSError, ValueError) as fault:
+        raise AnnotationError(f"{path} is not a readable npz file: {fault}.") from None
+
+
+def _prefixed(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+
+
+def _blendshapes(card: dict[str, Any], arrays: dict[str, np.ndarray], shared: dict[str, Any]) -> Annotation:
+    return BlendshapeAnnotation(
+        **shared, names=tuple(card["names"]), gram=arrays.get("gram"), bounds=tuple(card["bounds"])
+    )
+
+
+def _vertices(card: dict[str, Any], arrays: dict[str, np.ndarray], shared: dict[str, Any]) -> Annotation:
+    basis = None
+    if "pca.components" in arrays:
+        components = arrays["pca.components"].astype(np.float32)
+        basis = Basis(arrays["pca.mean"].astype(np.float32), components, float(card["code_scale"]))
+    names = vertex_names(int(card["vertices"]))
+    return VertexAnnotation(**shared, names=names, basis=basis, faces=arrays.get("faces"), metres=card["metres"])
+
+
+def _flame(card: dict[str, Any], arrays: dict[str, np.ndarray], shared: dict[str, Any]) -> Annotation:
+    return FlameAnnotation(**shared, names=tuple(card["names"]), active=tuple(card["active"]))
