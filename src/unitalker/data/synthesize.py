@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from unitalker.data import texts, tts
+from unitalker.data.nonspeech import random_nonspeech
 from unitalker.data.tts import RATE, Phone, Spoken
 from unitalker.data.visemes import loudness, perform
 from unitalker.data.visemes_style import Style, random_style
@@ -20,8 +21,74 @@ SHARES = {"speech": 0.78, "song": 0.10, "rest": 0.12}
 SUBJECTS = 64
 """Synthetic people that `utterances` draws from; each has a voice of its own and a style of its own."""
 
-_FEMALE = ["f1", "f2", "f3", "f4", "f5", "Annie", "Alicia", "Andrea", "anika", "aunty", "belinda", "grandma", "linda", "steph", "steph2", "shelby"]
-_MALE = ["m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "adam", "Alex", "Andy", "Denis", "Diogo", "Gene", "Henrique", "Hugo", "Jacky", "Lee", "Marco", "Michael", "Mike", "antonio", "benjamin", "boris", "caleb", "david", "ed", "edward", "ian", "iven", "john", "max", "michel", "miguel", "norbert", "pablo", "paul", "pedro", "quincy", "rob", "robert", "sandro", "travis", "victor", "zac", "klatt2", "klatt4", "klatt6"]
+_FEMALE = [
+    "f1",
+    "f2",
+    "f3",
+    "f4",
+    "f5",
+    "Annie",
+    "Alicia",
+    "Andrea",
+    "anika",
+    "aunty",
+    "belinda",
+    "grandma",
+    "linda",
+    "steph",
+    "steph2",
+    "shelby",
+]
+_MALE = [
+    "m1",
+    "m2",
+    "m3",
+    "m4",
+    "m5",
+    "m6",
+    "m7",
+    "m8",
+    "adam",
+    "Alex",
+    "Andy",
+    "Denis",
+    "Diogo",
+    "Gene",
+    "Henrique",
+    "Hugo",
+    "Jacky",
+    "Lee",
+    "Marco",
+    "Michael",
+    "Mike",
+    "antonio",
+    "benjamin",
+    "boris",
+    "caleb",
+    "david",
+    "ed",
+    "edward",
+    "ian",
+    "iven",
+    "john",
+    "max",
+    "michel",
+    "miguel",
+    "norbert",
+    "pablo",
+    "paul",
+    "pedro",
+    "quincy",
+    "rob",
+    "robert",
+    "sandro",
+    "travis",
+    "victor",
+    "zac",
+    "klatt2",
+    "klatt4",
+    "klatt6",
+]
 _ODD = ["whisper", "whisperf", "croak", "grandpa", "klatt3", "UniRobot"]
 
 
@@ -191,11 +258,8 @@ def _sing(code: str, who: Person, rng: np.random.Generator) -> Spoken:
 
 
 def _rest(who: Person, rng: np.random.Generator, blinks: bool) -> Utterance:
-    from unitalker.data.nonspeech import coloured
-
-    samples = coloured(int(rng.uniform(2, 8) * RATE), rng.uniform(0, 2), rng) * 10 ** (
-        rng.uniform(-60, -15) / 20
-    )
+    """A sound that is no voice, a face that does nothing."""
+    _, samples = random_nonspeech(float(rng.uniform(2, 8)), rng)
     phones = [Phone(0.0, len(samples) / RATE, "")]
     return _performed(samples, phones, who.style, who, "", "rest", rng, blinks, "")
 
