@@ -1,8 +1,8 @@
 """A scan-line rasteriser in NumPy: triangles on a pixel grid → the nearest triangle at each pixel.
 
 Every triangle is cut into rows, every row into pixels, all triangles at once. A pixel belongs to a triangle
-when its centre lies in the half-open span [left edge, right edge); edges are always walked from their upper to
-their lower end, so two triangles that share an edge leave no gap and no double pixel.
+when its centre lies in the half-open span [left edge, right edge); edges are always walked from their upper
+to their lower end, so two triangles that share an edge leave no gap and no double pixel.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Corners:
         return Corners(self.x[:, which], self.y[:, which], self.near[:, which])
 
     def area(self) -> np.ndarray:
-        """(F,) twice the signed area: above 0 when the corners run counter-clockwise as seen on the screen."""
+        """(F,) twice the signed area: above 0 when the corners run counter-clockwise on the screen."""
         (x0, x1, x2), (y0, y1, y2) = self.x, self.y
         return (x2 - x0) * (y1 - y0) - (x1 - x0) * (y2 - y0)
 
     def slopes(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Slopes along x and y, each (..., F), of corner values (3, ..., F) taken as linear on the triangle."""
+        """Slopes along x and y, each (..., F), of corner values (3, ..., F) that are linear on the triangle."""
         (x0, x1, x2), (y0, y1, y2) = self.x, self.y
         scale = -1.0 / self.area()
         one, two = values[1] - values[0], values[2] - values[0]
@@ -87,8 +87,9 @@ def _spans(corners: Corners, size: int) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def nearest(corners: Corners, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """What is nearest at each pixel centre, row by row: triangle (size · size,) int32, -1 for none, and its nearness.
+    """What is nearest at each pixel centre, row by row.
 
+    Returns the triangle (size · size,) int32, -1 for none, and its nearness (size · size,) float32.
     At equal nearness the triangle that comes last wins, so the picture is the same on every run.
     """
     tri, row, left, count = _spans(corners, size)

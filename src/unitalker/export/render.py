@@ -17,7 +17,8 @@ class Renderer:
     """Draws one rig, always from the same camera.
 
     view: "front", "three_quarter" (35° towards the character's left) or "side" (its left profile).
-    The camera is set once from the neutral face, so frames of one renderer line up. Equal vertices, equal picture.
+    The camera is set once from the neutral face, so frames of one renderer line up; equal vertices give
+    an equal picture.
     Raises ExportError for an unknown view or a size below 16 or above 4096.
     """
 
@@ -58,9 +59,7 @@ class Renderer:
                 f"Rig {self.rig.name!r} has vertices of shape {self.rig.vertices.shape}, not {points.shape}."
             )
         if not np.isfinite(points).all():
-            raise ExportError(
-                "The vertices of this frame hold NaN or infinite numbers; nothing can be drawn."
-            )
+            raise ExportError("The vertices of this frame hold NaN or infinite numbers; mend the motion.")
         return points
 
     def _shade(
@@ -84,7 +83,7 @@ class Renderer:
         return colours
 
     def _normals(self, points: np.ndarray) -> np.ndarray:
-        """(3, V) float32 unit vertex normals in view axes, area-weighted; those turned away lie on the rim."""
+        """(3, V) float32 unit normals in view axes, area-weighted; those turned away lie on the rim."""
         a, b, c = (points[corner] for corner in self._faces)
         face = np.cross(b - a, c - a)
         sums = np.add.reduceat(face[self._corner_order], self._corner_starts, axis=0)

@@ -1,7 +1,7 @@
 """How surfaces look: lights, gloss and tone, baked into one small table of colours per material.
 
 All lights are far away and stand still beside the camera, and the lens is long. The colour of a point then
-depends only on its normal as the camera sees it, so a table over (normal x, normal y) is exact for every pixel.
+depends only on its normal as the camera sees it, so a table over (normal x, normal y) serves every pixel.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def _normals() -> np.ndarray:
 def table(material: Material) -> np.ndarray:
     """(TABLE, TABLE, 3) float32 picture values over normal y and normal x.
 
-    Diffuse light wraps a little past the terminator, red furthest, as in skin (a half-Lambert curve). Gloss is
-    normalised Blinn-Phong, its exponent 2 / roughness⁴ - 2, under Schlick's Fresnel term.
+    Diffuse light wraps a little past the terminator, red furthest, as in skin (a half-Lambert curve). Gloss
+    is normalised Blinn-Phong, its exponent 2 / roughness⁴ - 2, under Schlick's Fresnel term.
     """
     normal = _normals()
     up = normal[..., 1:2] * 0.5 + 0.5
