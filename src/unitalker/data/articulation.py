@@ -108,6 +108,12 @@ def _modified(sound: Sound, mark: str) -> Sound:
     return sound
 
 
+def _plain(ipa: str) -> str:
+    """Letters and diacritics apart (but for c with cedilla, a letter of its own), rare letters as their kin."""
+    apart = unicodedata.normalize("NFD", ipa).replace("c\u0327", "\u00e7")
+    return "".join(_SAME.get(c, c) for c in apart)
+
+
 @cache
 def sounds(ipa: str) -> tuple[Sound, ...]:
     """The sounds of one phone: ("tʃ") two, ("aɪ") two, ("") none.
@@ -115,9 +121,8 @@ def sounds(ipa: str) -> tuple[Sound, ...]:
     Raises DataError, naming the letter, when it is not an IPA letter.
     """
     table = _letters()
-    text = "".join(_SAME.get(c, c) for c in unicodedata.normalize("NFD", ipa).replace("ç", "ç"))
     out: list[Sound] = []
-    for letter in text:
+    for letter in _plain(ipa):
         if letter in table:
             out.append(table[letter])
         elif unicodedata.category(letter) in ("Mn", "Lm", "Sk") or letter in ".:ˈˌ͜͡-'~^*?@":
@@ -130,6 +135,18 @@ def sounds(ipa: str) -> tuple[Sound, ...]:
             raise DataError(
                 f"{letter!r} ({name}) in the phone {ipa!r} is not an IPA letter with a mouth shape."
             )
+    return tuple(out)
+
+
+@cache
+def split(ipa: str) -> tuple[str, ...]:
+    """One phone's letters, each with its diacritics: "aɪ" → ("a", "ɪ")."""
+    table, out = _letters(), []
+    for letter in _plain(ipa):
+        if letter in table or not out:
+            out.append(letter)
+        else:
+            out[-1] += letter
     return tuple(out)
 
 

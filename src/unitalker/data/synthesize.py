@@ -9,6 +9,7 @@ import numpy as np
 
 from unitalker.data import texts, tts
 from unitalker.data.nonspeech import random_nonspeech
+from unitalker.data.singing import sing
 from unitalker.data.tts import RATE, Phone, Spoken
 from unitalker.data.visemes import loudness, perform
 from unitalker.data.visemes_style import Style, random_style
@@ -254,7 +255,16 @@ def _say(code: str, who: Person, rng: np.random.Generator, text: str | None) -> 
 
 
 def _sing(code: str, who: Person, rng: np.random.Generator) -> Spoken:
-    return _say(code, who, rng, None)
+    """A sentence or some words, sung; whispering voices sing with the plain voice."""
+    variant = None if who.variant.startswith("whisper") else who.variant or None
+    voice = _pick(rng, texts.voices_of(code))
+    for _ in range(8):
+        words = _pick(rng, texts.sentences(code)) if rng.random() < 0.7 else texts.word_list(code, rng, 5)
+        try:
+            return sing(words, voice, rng=rng, pitch=who.pitch, variant=variant)[0]
+        except DataError:
+            continue
+    raise DataError(f"The voice {voice!r} could sing none of eight texts in the language {code!r}.")
 
 
 def _rest(who: Person, rng: np.random.Generator, blinks: bool) -> Utterance:
