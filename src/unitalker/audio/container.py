@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ FORMATS = (
 )
 """Demuxers that may open a file; not play lists and other text, which open further files or addresses."""
 
+AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+"""Samples a second that AAC, the sound of an MP4, can hold."""
+
+_BT709 = 1
 _GAP_SECONDS = 0.05
 _LEAD_SECONDS = 0.005
 _LONGEST_GAP = 600.0
@@ -194,3 +199,77 @@ def _silence(count: int, block: int = 65536) -> Iterator[np.ndarray]:
 def _reason(error: Exception) -> str:
     """FFmpeg's own words, without its error number and file name."""
     return str(getattr(error, "strerror", None) or error).lower()
+
+
+class Film:
+    """An MP4 under way: H.264 (yuv420p, index in front) and, with `rate`, AAC.
+
+    path: file to fill. size: (width, height), even. fps: pictures a second. rate: samples a second
+    of mono sound. Use it as a context; pictures and sound each come in order.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], fps: float, rate: int | None = None) -> None:
+        import av
+
+        self._file = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+        picture: Any = self._file.add_stream(
+            "libx264", rate=Fraction(fps).limit_denominator(1001), options={"preset": "veryfast", "crf": "19"}
+        )
+        picture.width, picture.height = size
+        picture.pix_fmt = "yuv420p"
+        context = picture.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = 1
+        self._picture = picture
+        self._sound = _aac(self._file, rate) if rate else None
+        self._count = 0
+        self._heard = 0
+
+    def __enter__(self) -> Film:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._flush()
+        finally:
+            self._file.close()
+
+    def picture(self, image: np.ndarray) -> None:
+        """Adds one picture (height, width, 3) uint8 RGB."""
+        import av
+
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
+        frame.pts = self._count
+        frame.time_base = 1 / self._picture.average_rate
+        self._count += 1
+        self._file.mux(self._picture.encode(frame))
+
+    def sound(self, samples: np.ndarray) -> None:
+        """Adds mono float32 samples (n,)."""
+        import av
+
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), format="fltp", layout="mono")
+        assert self._sound is not None
+        frame.sample_rate = self._sound.rate
+        frame.pts = self._heard
+        frame.time_base = Fraction(1, self._sound.rate)
+        self._heard += len(samples)
+        self._file.mux(self._sound.encode(frame))
+
+    def _flush(self) -> None:
+        for stream in (self._picture, self._sound):
+            if stream is not None:
+                self._file.mux(stream.encode(None))
+
+
+def _aac(file: Any, rate: int) -> Any:
+    """A mono AAC track. AAC knows few rates; others raise AudioError."""
+    if rate not in AAC_RATES:
+        known = ", ".join(map(str, AAC_RATES))
+        raise AudioError(f"MP4 sound has no rate of {rate} Hz; resample it to one of {known}.")
+    stream = file.add_stream("aac", rate=rate)
+    stream.layout = "mono"
+    stream.bit_rate = min(128000, 6 * rate)
+    return stream

@@ -1,0 +1,108 @@
+"""Films of a rig: rendered frame by frame into an MP4 (H.264 and AAC), without display or GPU."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from unitalker.audio.container import AAC_RATES, Film
+from unitalker.audio.sound import check_samples, from_array
+from unitalker.errors import ExportError
+from unitalker.export.render import Renderer
+from unitalker.rig.rig import Rig
+
+
+def write_mp4(
+    path: str | Path,
+    frames: Iterable[np.ndarray],
+    rig: Rig,
+    fps: float,
+    sound: np.ndarray | Iterable[np.ndarray] | None = None,
+    rate: int = 16000,
+    size: int = 512,
+    view: str = "front",
+) -> Path:
+    """Writes vertices (V, 3) in metres, one array a frame, as a film; memory does not grow with its length.
+
+    sound: mono floats in [-1, 1] at `rate`, whole (N,) or as blocks in order; it starts with the first frame.
+    size: even number of pixels. view: one of `render_camera.VIEWS`. To show progress, wrap `frames`.
+    The file appears under its name only when it is complete. Raises ExportError for a path, rate or size that
+    cannot be, for no frames at all, and for a place that cannot be written; AudioError for unusable sound.
+    """
+    target = _target(Path(path))
+    if size % 2:
+        raise ExportError(f"The picture size of an MP4 must be even, not {size}; use {size + 1}.")
+    if not 1 <= fps <= 240:
+        raise ExportError(f"An MP4 needs 1 to 240 frames a second, not {fps}.")
+    renderer = Renderer(rig, size, view)
+    blocks, rate = _sound_blocks(sound, rate)
+    try:
+        handle, name = tempfile.mkstemp(suffix=".mp4", prefix=".", dir=target.parent)
+        os.close(handle)
+    except OSError as error:
+        raise ExportError(f"{target} cannot be written ({error.strerror}).") from None
+    temporary = Path(name)
+    try:
+        with Film(temporary, (size, size), fps, rate if sound is not None else None) as film:
+            _fill(film, renderer, frames, blocks, rate / fps)
+        temporary.chmod(0o644)
+        temporary.replace(target)
+    except OSError as error:
+        raise ExportError(f"{target} cannot be written ({error.strerror or error}).") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target
+
+
+def _target(path: Path) -> Path:
+    if path.suffix.lower() != ".mp4":
+        raise ExportError(f"A film is written as .mp4, not as {path.name!r}.")
+    if path.is_dir():
+        raise ExportError(f"{path} is a directory; name a file in it.")
+    return path
+
+
+def _fill(
+    film: Film,
+    renderer: Renderer,
+    frames: Iterable[np.ndarray],
+    blocks: Iterator[np.ndarray],
+    per_frame: float,
+) -> None:
+    """Pictures and the sound that belongs to them, side by side."""
+    heard, count = 0, 0
+    for count, vertices in enumerate(frames, 1):
+        film.picture(renderer.frame(vertices))
+        while heard < count * per_frame and (block := next(blocks, None)) is not None:
+            film.sound(block)
+            heard += len(block)
+    if not count:
+        raise ExportError("There are no frames to film; the motion must have at least one.")
+    for block in blocks:
+        film.sound(block)
+
+
+def _sound_blocks(
+    sound: np.ndarray | Iterable[np.ndarray] | None, rate: int
+) -> tuple[Iterator[np.ndarray], int]:
+    """Sound as checked blocks of at most 0.1 s, and its rate; sound at a rate that AAC lacks is resampled."""
+    if sound is None:
+        return iter(()), rate
+    if isinstance(sound, np.ndarray):
+        if rate not in AAC_RATES:
+            sound, rate = from_array(sound, rate, name="the film's sound").samples, 16000
+        sound = [sound]
+    return _short(sound, rate // 10), rate
+
+
+def _short(blocks: Iterable[np.ndarray], longest: int) -> Iterator[np.ndarray]:
+    for block in blocks:
+        data = check_samples(np.asarray(block, np.float32), "the film's sound")
+        if data.ndim != 1:
+            raise ExportError(f"The sound of a film is mono, (N,) samples, not {data.shape}.")
+        for start in range(0, len(data), longest):
+            yield np.clip(data[start : start + longest], -1.0, 1.0)
