@@ -16,29 +16,34 @@ if TYPE_CHECKING:
 
     from unitalker.rig.rig import Rig
 
-ANY_UNIT = ("weight", "m", "cm", "mm", "flame")
+MESH_UNITS = ("m", "cm", "mm", "u")
+"""Units of vertex motions; "u" is a dataset's own, unknown one."""
 
 
 @dataclass(frozen=True)
 class Format:
     """One output format. module: has `write(motion, path, options)` and, where `reads`, `read(path)`.
 
-    units: the motion units that it can hold; needs_rig: whether the numbers are shown on a head.
+    units: the motion units that it can hold, None for any; sound: whether it has a sound track.
     """
 
     module: str
     about: str
-    units: tuple[str, ...] = ANY_UNIT
+    units: tuple[str, ...] | None = None
     reads: bool = False
-    needs_rig: bool = False
+    sound: bool = False
+
+    def holds(self, unit: str) -> bool:
+        """Whether a motion in that unit fits."""
+        return self.units is None or unit in self.units
 
 
 WRITERS: dict[str, Format] = {
     ".csv": Format("csv_livelink", "Live Link Face CSV (61 columns)", ("weight",), reads=True),
     ".json": Format("json_motion", "named numbers, as text", reads=True),
     ".npz": Format("npz_motion", "named numbers, as NumPy arrays", reads=True),
-    ".glb": Format("glb", "animated head, glTF 2.0", ("weight",), needs_rig=True),
-    ".mp4": Format("mp4_motion", "video with sound", ("weight", "m", "cm", "mm"), needs_rig=True),
+    ".glb": Format("glb", "animated head, glTF 2.0", ("weight",)),
+    ".mp4": Format("mp4_motion", "video with sound", ("weight", *MESH_UNITS), sound=True),
 }
 
 
@@ -52,23 +57,26 @@ def format_of(path: str | Path) -> Format:
     return WRITERS[suffix.lower()]
 
 
-def check(path: str | Path, unit: str | None = None, annotation: str = "this annotation") -> None:
-    """Raises ExportError where `path` cannot be written, or its format cannot hold numbers in `unit`.
+def check_unit(path: str | Path, unit: str, annotation: str) -> None:
+    """Raises ExportError, naming the formats that could, where this one cannot hold numbers in `unit`."""
+    chosen = format_of(path)
+    if not chosen.holds(unit):
+        able = ", ".join(suffix for suffix, entry in WRITERS.items() if entry.holds(unit))
+        kind = "blendshape weights" if chosen.units == ("weight",) else "blendshape weights or a moving mesh"
+        raise ExportError(
+            f"Cannot write {path}: {chosen.about} holds {kind}, but {annotation} is in {unit!r}. "
+            f"Formats that can hold it: {able}."
+        )
+
+
+def check(path: str | Path) -> None:
+    """Raises ExportError where no format has the path's suffix, or the file cannot be written there.
 
     Cheap, and leaves nothing behind: for use before any long work.
     """
     from unitalker.export.atomic import check_writable
 
-    chosen = format_of(path)
-    if unit is not None and unit not in chosen.units:
-        able = ", ".join(s for s, f in WRITERS.items() if unit in f.units) or "none"
-        kind = (
-            "blendshape weights" if chosen.units == ("weight",) else f"numbers in {', '.join(chosen.units)}"
-        )
-        raise ExportError(
-            f"Cannot write {path}: {chosen.about} holds {kind}, but {annotation} is in {unit!r}. "
-            f"Formats that can hold it: {able}."
-        )
+    format_of(path)
     check_writable(path)
 
 
@@ -81,7 +89,7 @@ def write(
     rate: int = 16000,
     size: int = 512,
     view: str = "front",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Path:
     """Writes the motion in the format that the path's suffix names, whole or not at all; gives the path back.
 
@@ -91,7 +99,8 @@ def write(
     from unitalker.export.base import Options
 
     goal = Path(path)
-    check(goal, motion.unit, f"the motion of {motion.annotation}")
+    check_unit(goal, motion.unit, f"the motion of {motion.annotation}")
+    check(goal)
     module = import_module(f"unitalker.export.{format_of(goal).module}")
     module.write(motion, goal, Options(rig, sound, rate, size, view, progress))
     return goal

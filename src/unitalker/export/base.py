@@ -13,8 +13,8 @@ from unitalker.errors import ExportError
 from unitalker.motion import Motion
 from unitalker.rig.rig import Rig
 
-METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
-"""Length units of vertex motions, in metres."""
+METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "u": 1.0}
+"""Length units of vertex motions, in metres; a dataset's own unit "u" is taken as it is."""
 
 MAX_BYTES = 2 << 30
 """Files above this size are not read back as motions."""
@@ -27,7 +27,7 @@ class Options:
     rig: the head to move (GLB, MP4); None: the built-in one.
     sound: (N,) float32 samples for the MP4's sound track; rate: their rate in Hz.
     size, view: picture size in pixels and camera of the MP4.
-    progress: called with (frames done, frames in all).
+    progress: called with the number of frames drawn so far.
     """
 
     rig: Rig | None = None
@@ -35,7 +35,7 @@ class Options:
     rate: int = 16000
     size: int = 512
     view: str = "front"
-    progress: Callable[[int, int], None] | None = None
+    progress: Callable[[int], None] | None = None
 
 
 def provenance_text(motion: Motion) -> str:

@@ -1,0 +1,33 @@
+"""The tree of verbs, and the texts that `--help` shows."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from cyclopts import App
+
+from unitalker.cli.animate import EXAMPLES, animate
+from unitalker.cli.data import import_corpus
+from unitalker.cli.work import evaluate, models
+
+
+def _version() -> str:
+    try:
+        return version("unitalker")
+    except PackageNotFoundError:
+        return "unknown (not installed)"
+
+
+app = App(
+    name="unitalker",
+    help="Any voice in, 3D facial animation out.\n\nFirst try: unitalker animate speech.wav -o face.glb",
+    version=_version,
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
+)
+data = App(name="data", help="Make or convert datasets to train on.", help_format="plaintext")
+data.command(import_corpus, name="import")
+app.command(animate, name="animate", help_epilogue=EXAMPLES)
+app.command(models, name="models")
+app.command(evaluate, name="evaluate")
+app.command(data)
