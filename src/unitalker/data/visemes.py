@@ -25,7 +25,7 @@ NAMES: tuple[str, ...] = layout("arkit52").names
 COLUMN: dict[str, int] = {n: i for i, n in enumerate(NAMES)}
 
 _LIP_FIELDS = ("pucker", "funnel", "spread", "narrow")
-_REACH_S = {"jaw": (0.06, 0.06), "lips": (0.125, 0.075)}
+_REACH_S = {"jaw": (0.06, 0.06), "lips": (0.085, 0.07)}
 """Width of a sound's influence before and after it, seconds."""
 _OPEN_S, _CLOSE_S = 0.08, 0.12
 _LIPS_EARLY_S = 0.14
@@ -263,7 +263,7 @@ def _close_mouth(mouth: dict[str, np.ndarray], shut: np.ndarray, teeth: np.ndarr
     """Bring jaw and lips to their contact levels; done after smoothing, so that closures always survive."""
     held = np.minimum(mouth["jaw"], 0.12)
     mouth["jaw"] = mouth["jaw"] * (1 - shut) + held * shut
-    held = np.minimum(mouth["jaw"], 0.11)
+    held = np.minimum(mouth["jaw"], 0.09)
     mouth["jaw"] = mouth["jaw"] * (1 - teeth) + held * teeth
     mouth["narrow"] = np.minimum(mouth["narrow"], 0.5 * mouth["jaw"])
     mouth["narrow"] = mouth["narrow"] * (1 - teeth) + 0.35 * mouth["jaw"] * teeth
