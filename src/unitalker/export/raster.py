@@ -27,13 +27,17 @@ class Corners:
         """The triangles `which`, (N,) indices."""
         return Corners(self.x[:, which], self.y[:, which], self.near[:, which])
 
+    def enlarged(self, times: float) -> Corners:
+        """The same triangles on a grid that is finer by a factor."""
+        return Corners(self.x * np.float32(times), self.y * np.float32(times), self.near)
+
     def area(self) -> np.ndarray:
         """(F,) twice the signed area: above 0 when the corners run counter-clockwise on the screen."""
         (x0, x1, x2), (y0, y1, y2) = self.x, self.y
         return (x2 - x0) * (y1 - y0) - (x1 - x0) * (y2 - y0)
 
     def slopes(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Slopes along x and y, each (..., F), of corner values (3, ..., F) that are linear on the triangle."""
+        """Slopes along x and y, each (..., F), of corner values (3, ..., F)."""
         (x0, x1, x2), (y0, y1, y2) = self.x, self.y
         scale = -1.0 / self.area()
         one, two = values[1] - values[0], values[2] - values[0]
@@ -107,7 +111,7 @@ def nearest(corners: Corners, size: int) -> tuple[np.ndarray, np.ndarray]:
 def _resolve(
     pixel: np.ndarray, near: np.ndarray, tri: np.ndarray, pixels: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Z-buffer: write all candidates, then again those that are nearer than what stands there, until none is."""
+    """Z-buffer: write all candidates, then again those nearer than what stands there, until none is."""
     near = near.astype(np.float32, copy=False)
     depth = np.full(pixels, -np.inf, np.float32)
     owner = np.full(pixels, -1, np.int32)

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from unitalker.errors import ExportError
 from unitalker.export import render_look as look
 from unitalker.export.raster import Corners, nearest
 from unitalker.export.render_camera import frame_head
+from unitalker.export.render_edges import contact_shade, edge_pixels, touching
 from unitalker.rig.rig import Material, Rig
 
 _PLAIN = (0.62, 0.42, 0.33)
+_HALF = np.float32(0.5)
+_FINE = 2
+_REACH = 0.035
+_JUMP_PIXELS = 4.0
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """One frame's triangles (F,) on the screen. values, along_x, along_y: (A, F) at corner 0 and their slopes."""
+
+    corners: Corners
+    material: np.ndarray
+    values: np.ndarray
+    along_x: np.ndarray
+    along_y: np.ndarray
 
 
 class Renderer:
@@ -35,22 +53,55 @@ class Renderer:
         self._faces = np.ascontiguousarray(rig.faces.T, dtype=np.int32)
         self._tints = None if rig.colours is None else np.ascontiguousarray(look.tint(rig.colours).T)
         self._background = look.background(self.size)
+        height = self.camera.distance * self.size / self.camera.focal
+        self._reach = _REACH * height
+        self._jump = _JUMP_PIXELS * height / self.size / self.camera.distance**2
         self._weld, self._corner_order, self._corner_starts = _weld(rig)
 
     def frame(self, vertices: np.ndarray | None = None) -> np.ndarray:
         """(size, size, 3) uint8 RGB picture of vertices (V, 3) in metres; the neutral face without them."""
-        points = self._checked(vertices)
+        scene = self._scene(self._checked(vertices))
+        owner, near = nearest(scene.corners, self.size)
+        picture = self._background.copy()
+        shade = contact_shade(near, self.size, self._reach).reshape(-1)
+        seen = np.flatnonzero(owner >= 0)
+        owned = owner[seen]
+        y, x = np.divmod(seen.astype(np.int32), np.int32(self.size))
+        picture.reshape(-1, 3)[seen] = self._colours(scene, owned, x + _HALF, y + _HALF, shade[seen])
+        kind = np.full(len(owner), -1, np.int32)
+        kind[seen] = scene.material[owned]
+        self._smooth_edges(picture, scene, edge_pixels(near, kind, self.size, self._jump), shade)
+        return picture
+
+    def _smooth_edges(
+        self, picture: np.ndarray, scene: _Scene, marked: np.ndarray, shade: np.ndarray
+    ) -> None:
+        """Draws the marked pixels anew as the mean of a grid of points inside each."""
+        fine = scene.corners.take(which := touching(scene.corners, marked)).enlarged(_FINE)
+        owner, _ = nearest(fine, self.size * _FINE)
+        rows, columns = np.nonzero(marked)
+        step = np.arange(_FINE, dtype=np.int32)
+        y = (rows.astype(np.int32)[:, None, None] * _FINE + step[:, None] + 0 * step).reshape(-1)
+        x = (columns.astype(np.int32)[:, None, None] * _FINE + step + 0 * step[:, None]).reshape(-1)
+        owned = owner[y * np.int32(self.size * _FINE) + x]
+        colours = np.repeat(self._background[rows, columns].astype(np.float32), _FINE**2, 0)
+        seen = np.flatnonzero(owned >= 0)
+        shades = np.repeat(shade[rows * self.size + columns], _FINE**2)[seen]
+        fx, fy = (x[seen] + _HALF) / np.float32(_FINE), (y[seen] + _HALF) / np.float32(_FINE)
+        colours[seen] = self._colours(scene, which[owned[seen]], fx, fy, shades)
+        picture[rows, columns] = colours.reshape(-1, _FINE**2, 3).mean(axis=1)
+
+    def _scene(self, points: np.ndarray) -> _Scene:
+        """The triangles that face the camera, with what is to be interpolated over them."""
         x, y, near = self.camera.project(points)
         corners = Corners(x[self._faces], y[self._faces], near[self._faces])
         front = np.flatnonzero(corners.area() > 1e-9)
         corners = corners.take(front)
-        owner, depth = nearest(corners, self.size)
-        picture = self._background.copy()
-        seen = np.flatnonzero(owner >= 0)
-        colours = self._shade(points, front, corners, owner[seen], seen)
-        colours *= _contact(depth, self.size)[seen, None]
-        picture.reshape(-1, 3)[seen] = colours
-        return picture
+        attributes = self._normals(points)[:2]
+        if self._tints is not None:
+            attributes = np.concatenate([attributes, self._tints])
+        values = attributes[:, self._faces[:, front]].transpose(1, 0, 2)
+        return _Scene(corners, self._material[front], values[0], *corners.slopes(values))
 
     def _checked(self, vertices: np.ndarray | None) -> np.ndarray:
         points = np.asarray(self.rig.vertices if vertices is None else vertices, np.float32)
@@ -62,24 +113,22 @@ class Renderer:
             raise ExportError("The vertices of this frame hold NaN or infinite numbers; mend the motion.")
         return points
 
-    def _shade(
-        self, points: np.ndarray, front: np.ndarray, corners: Corners, owner: np.ndarray, pixel: np.ndarray
+    def _colours(
+        self, scene: _Scene, owner: np.ndarray, x: np.ndarray, y: np.ndarray, shade: np.ndarray
     ) -> np.ndarray:
-        """(N, 3) float32 colours of pixels, given the triangle (of `front`) that each belongs to."""
-        attributes = self._normals(points)[:2]
+        """(N, 3) float32 colours at screen points, given the triangle each lies on and its contact shade."""
+        dx, dy = x - scene.corners.x[0][owner], y - scene.corners.y[0][owner]
+        smooth = [
+            v[owner] + a[owner] * dx + b[owner] * dy
+            for v, a, b in zip(scene.values, scene.along_x, scene.along_y, strict=True)
+        ]
+        half = np.float32((look.TABLE - 1) / 2)
+        column, row = ((np.clip(n, -1, 1) * half + (half + _HALF)).astype(np.int32) for n in smooth[:2])
+        colours = self._tables[(scene.material[owner] * look.TABLE + row) * look.TABLE + column]
         if self._tints is not None:
-            attributes = np.concatenate([attributes, self._tints])
-        values = attributes[:, self._faces[:, front]].transpose(1, 0, 2)
-        along_x, along_y = corners.slopes(values)
-        dx = (pixel % self.size).astype(np.float32) + 0.5 - corners.x[0][owner]
-        dy = (pixel // self.size).astype(np.float32) + 0.5 - corners.y[0][owner]
-        smooth = values[0][:, owner] + along_x[:, owner] * dx + along_y[:, owner] * dy
-        half = (look.TABLE - 1) / 2
-        cell = (np.clip(smooth[:2], -1.0, 1.0) * half + (half + 0.5)).astype(np.int32)
-        index = (self._material[front][owner] * look.TABLE + cell[1]) * look.TABLE + cell[0]
-        colours = self._tables[index]
-        if self._tints is not None:
-            colours *= np.clip(smooth[2:], 0.0, 1.0).T
+            for channel, factor in enumerate(smooth[2:]):
+                colours[:, channel] *= np.clip(factor, 0, 1)
+        colours *= shade[:, None]
         return colours
 
     def _normals(self, points: np.ndarray) -> np.ndarray:
@@ -115,14 +164,6 @@ def _weld(rig: Rig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     slot = np.zeros(int(weld.max()) + 1, np.int64)
     slot[used] = np.arange(len(used))
     return slot[weld], (order % len(rig.faces)).astype(np.int64), starts
-
-
-def _contact(depth: np.ndarray, size: int) -> np.ndarray:
-    """(size · size,) float32 shade in [0.25, 1]: dark where a point lies behind its surroundings.
-
-    Luft, Colditz, Deussen: Image Enhancement by Unsharp Masking the Depth Buffer, 2006; only the dark side.
-    """
-    return np.ones(size * size, np.float32)
 
 
 def contact_sheet(images: list[np.ndarray], labels: list[str], columns: int = 6) -> np.ndarray:
