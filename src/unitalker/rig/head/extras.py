@@ -1,0 +1,142 @@
+"""Ears, eyebrows and the hair cap: thin pieces that sit on the skin."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from unitalker.rig.head import surface
+from unitalker.rig.head.mesh import Part, fan, grid_faces, joined, mirrored, normals
+from unitalker.rig.head.surface import bell, smoothstep
+
+_EAR_RINGS = np.array([0.16, 0.32, 0.46, 0.58, 0.68, 0.77, 0.86, 0.93, 1.0, 1.0, 0.9])
+_EAR_SECTORS = 26
+_HAIR_ROWS, _HAIR_COLUMNS = 17, 44
+
+
+def _ear_outline(turn: np.ndarray) -> np.ndarray:
+    """Half sizes (N, 2) in mm, backward and up, of the ear's edge at angle `turn` (0 back, 90° up)."""
+    back, up = np.cos(turn), np.sin(turn)
+    width = 15.5 + 3.5 * smoothstep(up, -0.2, 0.8) - 3.0 * smoothstep(up, -0.3, -0.9)
+    return np.stack([back * width, up * np.where(up > 0, 27.0, 30.0)], -1)
+
+
+def ear() -> Part:
+    """The left ear in mm: helix, antihelix, bowl and lobe as heights over a tilted oval."""
+    turn = np.linspace(0, 2 * np.pi, _EAR_SECTORS, endpoint=False)
+    outline = _ear_outline(turn)
+    flat = _EAR_RINGS[:, None, None] * outline
+    back, up = np.cos(turn)[None, :], np.sin(turn)[None, :]
+    r = _EAR_RINGS[:, None]
+    lobe = smoothstep(up, -0.45, -0.85)
+    front = smoothstep(back, -0.35, -0.85)
+    rim = 4.2 * bell((r - 0.92) / 0.085) * (1 - 0.85 * lobe) * (1 - 0.6 * front)
+    fold = 3.6 * bell((r - 0.62) / 0.10) * smoothstep(back, -0.45, 0.1) * (1 - lobe)
+    bowl = -6.5 * smoothstep(r, 0.62, 0.3) * (1 - 0.5 * smoothstep(up, 0.3, 0.9))
+    tragus = 3.2 * bell((r - 0.6) / 0.16, (back + 0.95) / 0.22, (up + 0.15) / 0.35)
+    height = rim + fold + bowl + tragus + 1.4 * lobe * smoothstep(r, 0.9, 0.5)
+    height[-2] -= 2.2
+    height[-1] -= 11.0
+    centre_height = np.array([-6.5])
+    tilt, lean = np.radians(24.0), np.radians(9.0)
+    out = np.array([np.cos(tilt), 0.0, np.sin(tilt)])
+    backward = np.array([np.sin(tilt), 0.0, -np.cos(tilt)])
+    upward = np.array([0.0, np.cos(lean), -np.sin(lean)])
+    flat = np.concatenate([np.zeros((1, 2)), flat.reshape(-1, 2)])
+    height = np.concatenate([centre_height, height.ravel()])
+    base = np.array([71.5, -21.0, -82.0])
+    vertices = base + flat[:, :1] * backward + flat[:, 1:] * upward + height[:, None] * out
+    faces = np.concatenate(
+        [fan(0, 1 + np.arange(_EAR_SECTORS)[::-1]), 1 + grid_faces(len(_EAR_RINGS), _EAR_SECTORS, wrap=True)]
+    )
+    warm = np.ones_like(vertices) * np.array([1.0, 0.93, 0.92])
+    warm *= (1 - 0.25 * smoothstep(height, -2.0, -6.5))[:, None]
+    return Part(
+        vertices,
+        _facing(vertices, faces, out),
+        np.full(len(faces), "skin"),
+        {"ear": np.ones(len(vertices))},
+        warm,
+    )
+
+
+def _facing(vertices: np.ndarray, faces: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Wind an open sheet so that most of it faces `out`."""
+    a, b, c = (vertices[faces[:60, k]] for k in range(3))
+    return faces if (np.cross(b - a, c - a) @ out).sum() > 0 else faces[:, [0, 2, 1]]
+
+
+def brow() -> Part:
+    """The left eyebrow in mm: an arched strip a little over the skin, without a normal offset yet."""
+    columns, rows = 20, 4
+    s = np.linspace(0, 1, columns)
+    x = 12.0 + 38.5 * s
+    y = 16.0 + 5.2 * np.sin(np.pi * np.clip(s, 0, 1) ** 1.35 * 0.78) - 3.4 * s**3
+    half = (3.0 * smoothstep(s, -0.35, 0.12) * (1 - 0.72 * s**1.6))[None, :]
+    across = np.linspace(1, -1, rows)[:, None]
+    y = y[None, :] + across * half + 0.8 * (1 - s[None, :]) ** 6
+    level, azimuth = surface.locate(np.tile(x, rows), y.ravel())
+    vertices = surface.point(level, azimuth)
+    vertices[:, 2] += 0.35 + 0.75 * np.repeat(1 - np.abs(across[:, 0]) ** 2, columns)
+    faces = grid_faces(rows, columns)
+    tags = {"brow": np.tile(s, rows)}
+    return Part(vertices, _facing(vertices, faces, np.array([0, 0, 1.0])), np.full(len(faces), "brows"), tags)
+
+
+def _hairline(azimuth: np.ndarray) -> np.ndarray:
+    """Level at which the hair ends, by azimuth in degrees 0…180."""
+    at = [0, 12, 26, 38, 48, 56, 62, 67, 71, 77, 84, 95, 108, 122, 140, 160, 180]
+    level = [66, 66, 66, 60, 46, 30, 8, -14, -20, -2, 13, 15, 2, -30, -62, -72, -75]
+    from scipy.interpolate import PchipInterpolator
+
+    return PchipInterpolator(at, level)(azimuth)
+
+
+def hair() -> Part:
+    """A short, neat hair cap in mm."""
+    turn = np.linspace(0, 180, _HAIR_COLUMNS)
+    s = np.linspace(0, 1, _HAIR_ROWS) ** 0.85
+    line = _hairline(turn)
+    crown = surface.CROWN - 6.0
+    level = (crown + s[1:, None] * (line - crown)).ravel()
+    azimuth = np.tile(turn, _HAIR_ROWS - 1)
+    base = surface.point(level, azimuth)
+    centre = np.array([0.0, 20.0, -85.0])
+    out = base - centre
+    out /= np.linalg.norm(out, axis=1)[:, None]
+    part = np.repeat(s[1:], _HAIR_COLUMNS)
+    front = smoothstep(azimuth, 75, 20)
+    body = 5.0 + 6.0 * front * smoothstep(part, 0.2, 0.75) + 2.0 * smoothstep(azimuth, 110, 60)
+    thick = body * smoothstep(part, 1.03, 0.82) ** 0.5
+    strand = (
+        0.75
+        * np.sin(np.radians(azimuth) * 15.0 + 5.0 * part)
+        * smoothstep(part, 0.15, 0.5)
+        * smoothstep(part, 1.0, 0.8)
+    )
+    vertices = base + out * (thick + strand)[:, None]
+    edge = base[-_HAIR_COLUMNS:] - 2.5 * out[-_HAIR_COLUMNS:]
+    top = surface.point(np.array([surface.CROWN]), np.array([0.0])) + np.array([[0.0, 6.5, 0.0]])
+    vertices = np.concatenate([top, vertices, edge])
+    vertices[1:][np.tile(turn == 0, _HAIR_ROWS), 0] = 0.0
+    vertices[1:][np.tile(turn == 180, _HAIR_ROWS), 0] = 0.0
+    first = 1 + np.arange(_HAIR_COLUMNS)
+    cap = np.stack([np.zeros(_HAIR_COLUMNS - 1, int), first[1:], first[:-1]], -1)
+    faces = np.concatenate([cap[:, ::-1], 1 + grid_faces(_HAIR_ROWS, _HAIR_COLUMNS)])
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    if (np.einsum("ij,ij->i", np.cross(b - a, c - a), (a + b + c) / 3 - centre)).sum() < 0:
+        faces = faces[:, [0, 2, 1]]
+    shade = np.concatenate([[1.0], 0.92 + 0.10 * strand / 0.75, np.full(_HAIR_COLUMNS, 0.75)])
+    tags = {"hair": np.ones(len(vertices))}
+    return mirrored(
+        Part(vertices, faces, np.full(len(faces), "hair"), tags, np.ones_like(vertices) * shade[:, None])
+    )
+
+
+def extras() -> Part:
+    """Ears, brows and hair of both sides."""
+    return joined([mirrored(ear()), mirrored(brow()), hair()])
+
+
+def lift_off(part: Part, mask: np.ndarray, by: float) -> None:
+    """Move the masked vertices outwards along their normals, in place."""
+    part.vertices[mask] += by * normals(part.vertices, part.faces)[mask]
