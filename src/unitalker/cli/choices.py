@@ -76,7 +76,7 @@ def check_choices(picked: Choices) -> None:
         raise ConfigError(f"--end must come after --start ({start:g} s), not at {end:g} s.")
     if not 16 <= picked.size <= 4096 or picked.size % 2:
         raise ConfigError(f"--size must be an even number from 16 to 4096, not {picked.size}.")
-    if picked.rig is not None and not Path(picked.rig).is_file():
+    if picked.rig and Path(picked.rig).suffix and not Path(picked.rig).is_file():
         raise RigError(f"There is no rig file {picked.rig}.")
 
 

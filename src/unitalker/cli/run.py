@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from unitalker.cli.choices import Choices, check_source
 from unitalker.cli.plan import Job
 from unitalker.cli.progress import bar
 from unitalker.errors import UniTalkerError
 from unitalker.export import check_unit, format_of, write
+from unitalker.export.base import mesh_rig
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from unitalker.animation.animator import Animator, Request
     from unitalker.motion import Motion
     from unitalker.rig.rig import Rig
@@ -74,26 +75,25 @@ class Run:
         """Animates one sound and writes its files. Gives a line about each file."""
         if job.source is not None:
             check_source(job.source)
-        sound = self._sound(job)
         source = job.source if self.spoken is None else (self.spoken, RATE)
         assert source is not None
         motions = self.animator.run(self.request, source, self.picked.start, self.picked.end)
         several = len(motions) > 1
         return [
-            self._write(motion, path, sound)
+            self._write(motion, path, job)
             for name, motion in motions.items()
             for path in job.named(name, several)
         ]
 
-    def _write(self, motion: Motion, path: Path, sound: np.ndarray | None) -> str:
+    def _write(self, motion: Motion, path: Path, job: Job) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
-        watch = format_of(path).sound and not self.picked.quiet
-        with bar(path.name, len(motion), quiet=not watch) as tell:
+        film = format_of(path).sound
+        with bar(path.name, len(motion), quiet=self.picked.quiet or not film) as tell:
             write(
                 motion,
                 path,
-                rig=self.rig,
-                sound=sound,
+                rig=self._rig(motion) if film else self.rig,
+                sound=self._sound(job) if film else None,
                 rate=RATE,
                 size=self.picked.size,
                 view=self.picked.view,
@@ -101,18 +101,23 @@ class Run:
             )
         return f"{path}: {len(motion)} frames of {motion.annotation} at {motion.fps:g} fps"
 
-    def _sound(self, job: Job) -> np.ndarray | None:
-        """(N,) samples of the film's sound track, cut like the motion; None where no film is asked for."""
-        if not any(format_of(path).sound for path in job.outputs):
-            return None
+    def _rig(self, motion: Motion) -> Rig | None:
+        """The rig of --rig; None: the built-in head; for another mesh than that, its own triangles."""
+        faces = getattr(self.animator.annotations[motion.annotation], "faces", None)
+        if self.rig is not None or faces is None or motion.template is None:
+            return self.rig
+        from unitalker.rig import builtin_head
+
+        return None if np.array_equal(builtin_head().faces, faces) else mesh_rig(motion, faces)
+
+    def _sound(self, job: Job) -> np.ndarray | Iterable[np.ndarray]:
+        """Samples of the film's sound track, cut like the motion; of a file, in blocks."""
         start, end = self.picked.start, self.picked.end
         if self.spoken is not None:
             return self.spoken[round((start or 0) * RATE) : None if end is None else round(end * RATE)]
-        import numpy as np
-
         from unitalker.audio import stream
 
-        return np.concatenate(list(stream(str(job.source), start=start, end=end)))
+        return stream(str(job.source), start=start, end=end)
 
 
 def _load_model(name: str) -> Animator:

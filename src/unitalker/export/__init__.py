@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -85,7 +85,7 @@ def write(
     path: str | Path,
     *,
     rig: Rig | None = None,
-    sound: np.ndarray | None = None,
+    sound: np.ndarray | Iterable[np.ndarray] | None = None,
     rate: int = 16000,
     size: int = 512,
     view: str = "front",
@@ -93,8 +93,9 @@ def write(
 ) -> Path:
     """Writes the motion in the format that the path's suffix names, whole or not at all; gives the path back.
 
-    rig: the head for .glb and .mp4 (None: the built-in one). sound: (N,) float32 samples at `rate` Hz for
-    .mp4; size (pixels) and view of its picture. Raises ExportError with a sentence for anything amiss.
+    rig: the head for .glb and .mp4 (None: the built-in one). sound: samples at `rate` Hz for .mp4,
+    (N,) floats or blocks of them; size (pixels) and view of its picture. Raises ExportError with a sentence
+    for anything amiss.
     """
     from unitalker.export.base import Options
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,13 +25,13 @@ class Options:
     """Everything that a writer may want beside the motion.
 
     rig: the head to move (GLB, MP4); None: the built-in one.
-    sound: (N,) float32 samples for the MP4's sound track; rate: their rate in Hz.
+    sound: float samples for the MP4's sound track, (N,) or blocks of them; rate: their rate in Hz.
     size, view: picture size in pixels and camera of the MP4.
     progress: called with the number of frames drawn so far.
     """
 
     rig: Rig | None = None
-    sound: np.ndarray | None = None
+    sound: np.ndarray | Iterable[np.ndarray] | None = None
     rate: int = 16000
     size: int = 512
     view: str = "front"
@@ -81,6 +81,13 @@ def head_rig(options: Options) -> Rig:
     """The rig of the options, or the built-in head."""
     if options.rig is not None:
         return options.rig
-    from unitalker.rig import builtin_head  # type: ignore[attr-defined]
+    from unitalker.rig import builtin_head
 
     return builtin_head()
+
+
+def mesh_rig(motion: Motion, faces: np.ndarray) -> Rig:
+    """A rig without shapes over a vertex motion's template, in metres. faces: (F, 3) of its topology."""
+    vertices = np.asarray(motion.template, np.float32) * np.float32(METRES[motion.unit])
+    empty = np.zeros((0, len(vertices), 3), np.float32)
+    return Rig(motion.annotation, vertices, np.asarray(faces, np.int32), (), empty)

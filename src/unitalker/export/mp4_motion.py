@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from unitalker.errors import ExportError
-from unitalker.export.atomic import atomic
 from unitalker.export.base import METRES, Options, head_rig, need_frames, rig_weights
 from unitalker.motion import Motion
 from unitalker.rig.rig import Rig
@@ -29,18 +28,24 @@ def write(motion: Motion, path: Path, options: Options) -> None:
         frames = (rig.pose(row) for row in weights)
     else:
         rig, frames = _mesh(motion, rig)
-    with atomic(path) as draft:
-        write_mp4(
-            draft,
-            frames,
-            rig,
-            motion.fps,
-            options.sound,
-            rate=options.rate,
-            size=options.size,
-            view=options.view,
-            progress=options.progress,
-        )
+    write_mp4(
+        path,
+        _counted(frames, options.progress),
+        rig,
+        motion.fps,
+        options.sound,
+        rate=options.rate,
+        size=options.size,
+        view=options.view,
+    )
+
+
+def _counted(frames: Iterable[np.ndarray], progress: Callable[[int], None] | None) -> Iterator[np.ndarray]:
+    """The same frames; `progress` hears how many have been drawn."""
+    for count, frame in enumerate(frames):
+        if progress:
+            progress(count)
+        yield frame
 
 
 def _mesh(motion: Motion, rig: Rig) -> tuple[Rig, Iterator[np.ndarray]]:

@@ -1,0 +1,214 @@
+"""`unitalker animate` from end to end, through a small untrained model made here."""
+
+import json
+
+import numpy as np
+import pytest
+
+from test_export_glb import MAKEHUMAN, octahedron
+from unitalker.annotations.layouts import layout
+from unitalker.cli import main
+from unitalker.export import read, write
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """Folder of a model with random heads: arkit52 at 60 fps, arkit51 at 30 fps, a mesh of six vertices."""
+    import torch
+
+    from unitalker.annotations.blendshapes import BlendshapeAnnotation
+    from unitalker.annotations.vertices import VertexAnnotation, vertex_names
+    from unitalker.config import DecoderConfig, MiniEncoderConfig, UniTalkerConfig
+    from unitalker.models import checkpoint
+    from unitalker.models.unitalker import UniTalker
+
+    rig = octahedron()
+    heads = [
+        BlendshapeAnnotation("arkit52", 60, "weight", layout("arkit52").names),
+        BlendshapeAnnotation("arkit51", 30, "weight", layout("arkit51").names),
+        VertexAnnotation(
+            "six", 25, "m", vertex_names(6), templates={"set/anna": rig.vertices}, faces=rig.faces
+        ),
+    ]
+    config = UniTalkerConfig(
+        encoder=MiniEncoderConfig(width=16),
+        adaptor="after_decoder",
+        grid="clock",
+        decoder=DecoderConfig(width=16, identity_dim=4),
+        identities=("set/anna", "set/ben"),
+        heads={head.name: head.head_dim for head in heads},
+        default_annotation="arkit52",
+    )
+    torch.manual_seed(0)
+    net = UniTalker(config)
+    for name, parameter in net.heads.named_parameters():
+        torch.nn.init.normal_(parameter, 0.3 if name.endswith("bias") else 0, 0.05)
+    return checkpoint.save(tmp_path_factory.mktemp("model"), net, {head.name: head for head in heads})
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The current folder, with a.wav (1.5 s), b.flac (0.7 s) and text.wav, which is no sound."""
+    import soundfile
+
+    monkeypatch.chdir(tmp_path)
+    sound = 0.1 * np.sin(np.cumsum(np.linspace(0.02, 0.3, 24000)))
+    soundfile.write("a.wav", sound, 16000)
+    soundfile.write("b.flac", sound[:11200], 16000)
+    (tmp_path / "text.wav").write_text("this is a text\n" * 100)
+    return tmp_path
+
+
+def names(folder) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {"a.wav", "b.flac", "text.wav"}
+
+
+def test_several_outputs_of_one_inference(here, model, capsys, monkeypatch):
+    from unitalker.animation.animator import Animator
+
+    calls, run = [], Animator.run
+    monkeypatch.setattr(Animator, "run", lambda *a, **k: calls.append(1) or run(*a, **k))
+    argv = ["animate", "a.wav", "-o", "f.csv", "-o", "f.json", "-o", "f.npz", "--model", str(model)]
+    assert main(argv) == 0 and len(calls) == 1
+    assert names(here) == {"f.csv", "f.json", "f.npz"}
+    motions = [read(f"f.{suffix}") for suffix in ("csv", "json", "npz")]
+    assert {len(m) for m in motions} == {90} and {m.fps for m in motions} == {60}
+    np.testing.assert_array_equal(motions[1].values, motions[2].values)
+    np.testing.assert_allclose(motions[0].select(motions[1].names), motions[1].values, atol=1e-7)
+    assert motions[1].annotation == "arkit52" and motions[1].values.std() > 0
+    assert motions[2].provenance["audio"] == "a.wav"
+    told = capsys.readouterr()
+    assert told.out == "" and "f.csv: 90 frames of arkit52 at 60 fps" in told.err
+
+
+def test_quiet(here, model, capsys):
+    assert main(["animate", "a.wav", "-o", "f.npz", "--model", str(model), "-q"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_flags_reach_the_motion(here, model):
+    argv = [
+        "animate",
+        "a.wav",
+        "-o",
+        "f.json",
+        "--model",
+        str(model),
+        "--fps",
+        "25",
+        "--start",
+        "0.5",
+        "--end",
+        "1.3",
+    ]
+    assert main([*argv, "--identity", "set/anna:0.6,set/ben:0.4", "--annotation", "arkit51"]) == 0
+    motion = read("f.json")
+    assert (len(motion), motion.fps, motion.annotation) == (20, 25, "arkit51")
+    assert motion.identity == "set/anna:0.6,set/ben:0.4"
+
+
+def test_several_annotations(here, model):
+    argv = ["animate", "b.flac", "-o", "f.npz", "--model", str(model), "--annotation", "arkit51,six"]
+    assert main([*argv, "--annotation", "arkit52"]) == 0
+    assert names(here) == {"f.arkit51.npz", "f.six.npz", "f.arkit52.npz"}
+    mesh = read("f.six.npz")
+    assert (len(mesh), mesh.unit) == (18, "m") and mesh.template is not None and mesh.template.shape == (6, 3)
+    assert len(read("f.arkit51.npz")) == 21
+
+
+def test_a_folder_of_outputs_and_one_bad_input(here, model, capsys):
+    argv = ["animate", "a.wav", "text.wav", "b.flac", "none.wav", "-o", "out/", "--format", "json,csv"]
+    assert main([*argv, "--model", str(model)]) == 1
+    assert names(here) == {"out"} and names(here / "out") == {"a.json", "a.csv", "b.json", "b.csv"}
+    assert len(read("out/a.json")) == 90 and len(read("out/b.csv")) == 42
+    told = capsys.readouterr().err
+    assert "There is no file none.wav" in told and "2 of 4 inputs failed." in told
+    assert [line for line in told.split("\n") if line.startswith("text.wav: ")] and "Traceback" not in told
+
+
+def test_nothing_but_bad_inputs(here, model, capsys):
+    argv = ["animate", "text.wav", "none.wav", "-o", "out/", "--format", "json", "--model", str(model)]
+    assert main(argv) == 2
+    assert names(here) == set() and "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ("text.wav -o f.csv", "text.wav"),
+        ("a.wav -o f.csv --model minni", "There is no model 'minni'"),
+        ("a.wav -o f.csv --model .", "holds no model"),
+        ("a.wav -o f.csv --annotation arkit25", "did you mean 'arkit52'"),
+        ("a.wav -o f.csv --identity set/ana", "did you mean 'set/anna'"),
+        ("a.wav -o f.csv --identity set/anna:x", "needs a number"),
+        ("a.wav -o f.npz --annotation six --template set/bob", "There is no template"),
+        ("a.wav -o f.csv --fps 0", "frame rate must lie between"),
+        ("a.wav -o f.csv --start 5", "1.5"),
+        ("a.wav -o f.csv -o f.npz --annotation six", "Formats that can hold it: .json, .npz, .mp4"),
+    ],
+)
+def test_refusals(here, model, capsys, argv, says):
+    given = argv.split()
+    chosen = [] if "--model" in given else ["--model", str(model)]
+    assert main(["animate", *given, *chosen]) == 2
+    told = capsys.readouterr()
+    assert says in told.err and told.err.count("\n") == 1 and names(here) == set()
+
+
+@pytest.mark.skipif(not MAKEHUMAN.exists(), reason="needs ../shared/assets/makehuman_arkit")
+def test_a_rig_of_your_own(here, model):
+    argv = ["animate", "a.wav", "-o", "f.glb", "--rig", str(MAKEHUMAN), "--model", str(model)]
+    assert main(argv) == 0
+    assert (here / "f.glb").stat().st_size > 100_000
+
+
+def test_film_of_a_mesh(here, model):
+    import av
+
+    argv = ["animate", "b.flac", "-o", "f.mp4", "--annotation", "six", "--size", "64", "--model", str(model)]
+    assert main(argv) == 0
+    with av.open("f.mp4") as film:
+        assert film.streams.video[0].frames == 18 and film.streams.audio[0].codec_context.name == "aac"
+
+
+def test_spoken_text(here, model):
+    pytest.importorskip("espeakng_loader", reason="text-to-speech needs the tts extra")
+    argv = [
+        "animate",
+        "--say",
+        "Bonjour tout le monde",
+        "--voice",
+        "fr",
+        "-o",
+        "f.npz",
+        "--model",
+        str(model),
+    ]
+    assert main(argv) == 0
+    assert 0.5 < read("f.npz").seconds < 5
+    assert main([*argv[:2], "Hi", "-o", "f.csv", "--voice", "klingonese", "--model", str(model)]) == 2
+
+
+def test_models(model, capsys):
+    assert main(["models", str(model)]) == 0
+    text = capsys.readouterr().out
+    assert "arkit52" in text and "(default)" in text and "set/ben" in text and "pivot" in text
+    assert main(["models", str(model), "--json"]) == 0
+    (facts,) = json.loads(capsys.readouterr().out)
+    assert facts["default"] == "arkit52" and facts["identities"] == ["pivot", "set/anna", "set/ben"]
+    assert {a["name"]: a["numbers"] for a in facts["annotations"]} == {
+        "arkit52": 52,
+        "arkit51": 51,
+        "six": 18,
+    }
+    assert main(["models", "nobody"]) == 2
+
+
+def test_python_saves_too(here, model):
+    import unitalker
+
+    motion = unitalker.load(model).animate(here / "a.wav")["arkit52"]
+    motion.save("p.csv")
+    assert main(["animate", "a.wav", "-o", "c.csv", "--model", str(model)]) == 0
+    assert (here / "p.csv").read_bytes() == (here / "c.csv").read_bytes()
+    write(motion, "p.glb", rig=octahedron())
