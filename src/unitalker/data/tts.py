@@ -1,7 +1,9 @@
 """Text to speech with phone times: espeak-ng, through the optional package `espeakng_loader`, by ctypes.
 
 espeak-ng (GPL-3) is only ever called as a separate library that the user installs; nothing of it is copied.
-It keeps its state in globals, so one process holds one instance, and calls are serialised by a lock.
+It keeps its state in globals, and what it said before changes what it says next (the phase of its oscillators, up to
+0.3 ms of the times). So each utterance loads the library afresh, which takes half a millisecond: equal calls give
+equal samples, and calls are serialised by a lock.
 """
 
 from __future__ import annotations
@@ -100,29 +102,53 @@ _CALLBACK = ctypes.CFUNCTYPE(
 )
 
 
-class _Espeak:
-    """The process's espeak-ng. `events` collects (sample, symbol) pairs, `blocks` the sound."""
+_LOCK = threading.Lock()
 
-    def __init__(self) -> None:
-        try:
-            import espeakng_loader
-        except ImportError:
-            raise DataError(
-                "Text-to-speech needs the optional package espeakng_loader; "
-                "install it with: pip install unitalker[tts]"
-            ) from None
-        self.data = Path(str(espeakng_loader.get_data_path()))
-        self.lib = ctypes.CDLL(str(espeakng_loader.get_library_path()))
-        synchronous, flags = 2, 0x0001 | 0x0002 | 0x8000  # phoneme events, as IPA, do not exit on error
-        rate = self.lib.espeak_Initialize(synchronous, 0, str(self.data).encode(), flags)
-        if rate != _NATIVE:
-            raise DataError(f"espeak-ng did not start (it answered {rate}, not {_NATIVE} Hz).")
-        self.lock = threading.Lock()
+
+@cache
+def _files() -> tuple[Path, Path]:
+    """The library and its data folder. Raises DataError when the optional package is missing."""
+    try:
+        import espeakng_loader
+    except ImportError:
+        raise DataError(
+            "Text-to-speech needs the optional package espeakng_loader; "
+            "install it with: pip install unitalker[tts]"
+        ) from None
+    return Path(str(espeakng_loader.get_library_path())), Path(str(espeakng_loader.get_data_path()))
+
+
+class _Espeak:
+    """espeak-ng, loaded for one task: `with _Espeak() as engine`. Holds the process's lock meanwhile."""
+
+    def __enter__(self) -> _Espeak:
+        library, data = _files()
+        _LOCK.acquire()
+        self.lib = ctypes.CDLL(str(library))
         self.blocks: list[np.ndarray] = []
         self.events: list[tuple[int, str]] = []
         self._callback = _CALLBACK(self._collect)
+        synchronous, flags = 2, 0x0001 | 0x0002 | 0x8000  # phoneme events, as IPA, do not exit on error
+        rate = self.lib.espeak_Initialize(synchronous, 0, str(data).encode(), flags)
+        if rate != _NATIVE:
+            self._unload()
+            raise DataError(f"espeak-ng did not start (it answered {rate}, not {_NATIVE} Hz).")
         self.lib.espeak_SetSynthCallback(self._callback)
-        self.current = ""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lib.espeak_Terminate()
+        self._unload()
+
+    def _unload(self) -> None:
+        import _ctypes
+
+        try:
+            getattr(_ctypes, "dlclose", getattr(_ctypes, "FreeLibrary", lambda handle: None))(
+                self.lib._handle
+            )
+        finally:
+            _LOCK.release()
 
     def _collect(self, wave: ctypes._Pointer, count: int, events: ctypes._Pointer) -> int:
         if wave and count > 0:
@@ -147,16 +173,14 @@ class _Espeak:
         return out
 
     def set_voice(self, name: str) -> None:
-        if name != self.current and self.lib.espeak_SetVoiceByName(name.encode()) != 0:
+        if self.lib.espeak_SetVoiceByName(name.encode()) != 0:
             raise DataError(f"espeak-ng could not load its voice {name!r}.")
-        self.current = name
 
     def synth(
         self, text: str, settings: dict[int, int], ssml: bool
     ) -> tuple[np.ndarray, list[tuple[int, str]]]:
         for parameter, value in settings.items():
             self.lib.espeak_SetParameter(parameter, value, 0)
-        self.blocks, self.events = [], []
         raw = text.encode("utf-8")
         flags = 1 | (0x10 if ssml else 0)
         self.lib.espeak_Synth(raw, ctypes.c_size_t(len(raw) + 1), 0, 1, 0, flags, None, None)
@@ -166,24 +190,28 @@ class _Espeak:
 
 
 @cache
-def _espeak() -> _Espeak:
-    return _Espeak()
+def _listed() -> tuple[tuple[str, str, str], ...]:
+    """(language tag, name, file name) of every usable voice."""
+    with _Espeak() as engine:
+        found = engine.list_voices()
+    return tuple(
+        (tag, title, identifier.split("/")[-1]) for tag, title, identifier in found if tag not in _BROKEN
+    )
 
 
 @cache
 def _table() -> dict[str, str]:
     """Language tag → the file name espeak-ng loads it by (`en-gb` is `en`, `fr-fr` is `fr`)."""
     table: dict[str, str] = {}
-    for tag, _, identifier in _espeak().list_voices():
-        if tag not in _BROKEN:
-            table.setdefault(tag, identifier.split("/")[-1])
+    for tag, _, file in _listed():
+        table.setdefault(tag, file)
     return table
 
 
 @cache
 def variants() -> tuple[str, ...]:
     """Names of the speaker variants (`f3`, `m1`, `whisper`, …) that may follow a voice after a plus sign."""
-    return tuple(sorted(p.name for p in (_espeak().data / "voices" / "!v").iterdir()))
+    return tuple(sorted(p.name for p in (_files()[1] / "voices" / "!v").iterdir()))
 
 
 def voices() -> list[str]:
@@ -204,8 +232,8 @@ def resolve_voice(voice: str) -> str:
     name = _ALIASES.get(name, name)
     if name in table:
         return table[name]
-    for tag, title, _ in _espeak().list_voices():
-        if tag in table and title.lower().split(" (")[0].strip() == name:
+    for tag, title, _ in _listed():
+        if title.lower().split(" (")[0].strip() == name:
             return table[tag]
     for stem in (name.split("-")[0], _ALIASES.get(name.split("-")[0], "")):
         if "-" in name and stem in table:
@@ -243,8 +271,7 @@ def speak(
         3: round(_within("pitch", pitch, 50, 0, 99)),
         4: round(_within("pitch_range", pitch_range, 50, 0, 99)),
     }
-    engine = _espeak()
-    with engine.lock:
+    with _Espeak() as engine:
         engine.set_voice(full)
         wave, events = engine.synth(text.replace("\0", " "), settings, ssml)
     if wave.size == 0 or not any(_clean(symbol)[0] for _, symbol in events):
