@@ -58,8 +58,10 @@ class MiniEncoderConfig(Settings):
     mels: int = Field(80, ge=16, le=128, description="Mel bands of the front end.")
     width: int = Field(192, ge=8, description="Channels of every block; the size of a feature.")
     dilations: tuple[int, ...] = Field((1, 1, 1, 2, 4, 8, 1, 2, 4, 8), description="Dilation of each block.")
-    lookahead: int = Field(2, ge=0, le=10, description="Blocks (from the first) whose kernel sees one frame ahead.")
-    dropout: float = Field(0.05, ge=0, lt=1, description="Dropout inside the blocks.")
+    lookahead: int = Field(
+        2, ge=0, le=10, description="Blocks (from the first) whose kernel sees one frame ahead."
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout inside the blocks.")
 
     @model_validator(mode="after")
     def _ahead(self) -> Self:
@@ -77,7 +79,8 @@ class HFEncoderConfig(Settings):
         None, description="The library's own config as plain data; read from `name` when absent."
     )
     normalise: bool | None = Field(
-        None, description="Zero mean and unit variance per clip, as the encoder was trained; from `name` when absent."
+        None,
+        description="Zero mean and unit variance per clip, as the encoder was trained; from `name` when absent.",
     )
 
 
@@ -88,7 +91,8 @@ class DecoderConfig(Settings):
     identity_dim: int = Field(64, ge=1, description="Size of an identity embedding.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout on the mapped audio features.")
     ahead: tuple[int, int, int] = Field(
-        (1, 1, 1), description="Frames that each block's kernel of 3 sees ahead: 1 = centred as in the paper, 0 = causal."
+        (1, 1, 1),
+        description="Frames that each block's kernel of 3 sees ahead: 1 = centred as in the paper, 0 = causal.",
     )
 
 
@@ -104,7 +108,9 @@ class UniTalkerConfig(Settings):
         description="Interpolation times: the paper's aligned corners, or clock times t / fps (independent of length).",
     )
     decoder: DecoderConfig = DecoderConfig()
-    identities: tuple[str, ...] = Field(description="Names '<dataset>/<subject>' of the identity table, pivot excluded.")
+    identities: tuple[str, ...] = Field(
+        description="Names '<dataset>/<subject>' of the identity table, pivot excluded."
+    )
     heads: dict[str, int] = Field(description="Annotation name → numbers per frame of its head.")
     default_annotation: str = Field(description="Annotation that `animate` uses when none is asked for.")
 
@@ -127,7 +133,9 @@ class AugmentConfig(Settings):
     gain: float = Field(0.3, ge=0, le=1, description="Slow gain changes within ±8 dB.")
     telephone: float = Field(0.1, ge=0, le=1, description="Band limit and 8-bit companding.")
     clip: float = Field(0.05, ge=0, le=1, description="Hard clipping.")
-    speed: float = Field(0.4, ge=0, le=1, description="Tempo and pitch together by 0.85 to 1.18, motion along.")
+    speed: float = Field(
+        0.4, ge=0, le=1, description="Tempo and pitch together by 0.85 to 1.18, motion along."
+    )
     warp: float = Field(0.6, ge=0, le=1, description="Vocal-tract length by 0.82 to 1.2 in the mel filters.")
 
 
@@ -141,20 +149,30 @@ class SourceConfig(Settings):
 class TrainConfig(Settings):
     """A training run; saved whole in the run folder."""
 
-    model: UniTalkerConfig | None = Field(None, description="Model to build; identities and heads come from the data.")
+    model: UniTalkerConfig | None = Field(
+        None, description="Model to build; identities and heads come from the data."
+    )
     sources: tuple[SourceConfig, ...] = Field(min_length=1, description="The datasets.")
     steps: int = Field(10_000, ge=1, description="Optimiser steps, warm-up included.")
     warmup_steps: int = Field(300, ge=0, description="Decoder warm-up: steps with the encoder frozen.")
     batch: int = Field(32, ge=1, description="Crops per step.")
     crop_seconds: float = Field(4.0, gt=0.5, description="Length of a crop.")
     lr: float = Field(1e-3, gt=0, description="Peak learning rate.")
-    schedule: str = Field("cosine", pattern="^(cosine|constant)$", description="How the learning rate goes on.")
+    schedule: str = Field(
+        "cosine", pattern="^(cosine|constant)$", description="How the learning rate goes on."
+    )
     weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
     clip_norm: float = Field(1.0, gt=0, description="Largest gradient norm.")
-    pivot: float = Field(0.1, ge=0, le=1, description="Probability that the identity is replaced by the pivot.")
-    phone_weight: float = Field(0.1, ge=0, description="Weight of an auxiliary phone classifier, dropped afterwards.")
+    pivot: float = Field(
+        0.1, ge=0, le=1, description="Probability that the identity is replaced by the pivot."
+    )
+    phone_weight: float = Field(
+        0.1, ge=0, description="Weight of an auxiliary phone classifier, dropped afterwards."
+    )
     lip_weight: float = Field(1.0, gt=0, description="Factor on lip vertices in the vertex error.")
-    head_weight: float = Field(1.0, ge=0, description="Share of the code error beside the vertex error, both relative.")
+    head_weight: float = Field(
+        1.0, ge=0, description="Share of the code error beside the vertex error, both relative."
+    )
     velocity_weight: float = Field(0.0, ge=0, description="Weight of the error of frame-to-frame change.")
     ema: float = Field(0.999, ge=0, lt=1, description="Decay of the averaged weights that are saved.")
     seed: int = Field(0, ge=0, description="Seed of everything random.")

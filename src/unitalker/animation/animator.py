@@ -87,7 +87,7 @@ class Animator:
     def request(
         self,
         annotations: Sequence[str] | None = None,
-        identity: str = PIVOT,
+        identity: str | None = None,
         template: str | None = None,
         fps: float | None = None,
     ) -> Request:
@@ -97,15 +97,19 @@ class Animator:
             if name not in self.annotations:
                 raise AnnotationError(unknown("annotation", name, self.annotations))
         if fps is not None and not 1 <= fps <= MAX_FPS:
-            raise ConfigError(f"The frame rate must lie between 1 and {MAX_FPS:g} frames a second, not {fps:g}.")
-        mixture = self._mixture(identity)
+            raise ConfigError(
+                f"The frame rate must lie between 1 and {MAX_FPS:g} frames a second, not {fps:g}."
+            )
+        mixture = self._mixture(identity or PIVOT)
         chosen = tuple(self.annotations[n] for n in names)
         return Request(chosen, mixture, fps, {a.name: self._template(a, mixture, template) for a in chosen})
 
     def _mixture(self, text: str) -> dict[str, float]:
         parts = [p.strip() for p in text.split(",") if p.strip()]
         if not parts:
-            raise ModelError("The identity is empty; give 'pivot', a name, or a mixture such as 'A:0.6,B:0.4'.")
+            raise ModelError(
+                "The identity is empty; give 'pivot', a name, or a mixture such as 'A:0.6,B:0.4'."
+            )
         mixture: dict[str, float] = {}
         for part in parts:
             name, colon, weight = part.rpartition(":")
@@ -113,7 +117,9 @@ class Animator:
             try:
                 number = float(share)
             except ValueError:
-                raise ModelError(f"The identity {part!r} needs a number after its colon, as in 'A:0.6,B:0.4'.") from None
+                raise ModelError(
+                    f"The identity {part!r} needs a number after its colon, as in 'A:0.6,B:0.4'."
+                ) from None
             self.model.identity_row(name)
             mixture[name] = mixture.get(name, 0.0) + number
         total = sum(mixture.values())
@@ -121,7 +127,9 @@ class Animator:
             raise ModelError(f"The identity {text!r} needs weights of at least 0 that do not sum to 0.")
         return {n: w / total for n, w in mixture.items()}
 
-    def _template(self, annotation: Annotation, mixture: Mapping[str, float], asked: str | None) -> np.ndarray | None:
+    def _template(
+        self, annotation: Annotation, mixture: Mapping[str, float], asked: str | None
+    ) -> np.ndarray | None:
         if asked is not None and annotation.templates:
             return annotation.template(asked)
         own = max(mixture, key=lambda n: mixture[n])
@@ -132,7 +140,7 @@ class Animator:
         source: Source,
         *,
         annotations: Sequence[str] | None = None,
-        identity: str = PIVOT,
+        identity: str | None = None,
         template: str | None = None,
         fps: float | None = None,
         start: float | None = None,
@@ -142,7 +150,7 @@ class Animator:
         """Sound → {annotation name: motion}, round(seconds · fps) frames each.
 
         source: a media file, or (samples, sample rate). annotations: default the model's default one. identity:
-        'pivot', a name, or 'A:0.6,B:0.4'. template: the neutral face for vertex annotations. fps: default each
+        'pivot' (the default), a name, or 'A:0.6,B:0.4'. template: the neutral face for vertex annotations. fps: default each
         annotation's own. start, end: seconds of the sound to animate.
         """
         return self.run(self.request(annotations, identity, template, fps), source, start, end, progress)
@@ -170,12 +178,16 @@ class Animator:
         facts = self._provenance(request, sound)
         return {n: self._motion(c, request, facts, sound) for n, c in collectors.items()}
 
-    def _motion(self, collector: Collector, request: Request, facts: dict[str, Any], sound: SoundBlocks) -> AnimatedMotion:
+    def _motion(
+        self, collector: Collector, request: Request, facts: dict[str, Any], sound: SoundBlocks
+    ) -> AnimatedMotion:
         annotation = collector.annotation
         values = collector.values()
         expected = frame_count(sound.samples / SAMPLE_RATE, collector.fps)
         if len(values) != expected:
-            raise UniTalkerError(f"The model made {len(values)} frames where {expected} were due; please report this.")
+            raise UniTalkerError(
+                f"The model made {len(values)} frames where {expected} were due; please report this."
+            )
         return AnimatedMotion(
             values=values,
             names=annotation.names,
@@ -202,7 +214,9 @@ class Animator:
 class SoundBlocks:
     """The sound as blocks of samples that can be walked more than once; counts and hashes them on the first walk."""
 
-    def __init__(self, source: Source, start: float | None, end: float | None, progress: Progress | None) -> None:
+    def __init__(
+        self, source: Source, start: float | None, end: float | None, progress: Progress | None
+    ) -> None:
         self.source, self.start, self.end, self.progress = source, start, end, progress
         self.silent = False
         self.samples = 0
@@ -279,7 +293,9 @@ class Collector:
             return np.concatenate([np.zeros((0, self.annotation.dim), np.float32), *self._pieces])
         self._spill()
         self._file.flush()
-        return np.memmap(self._file, np.float32, "r", shape=(self._bytes // 4 // self.annotation.dim, self.annotation.dim))
+        return np.memmap(
+            self._file, np.float32, "r", shape=(self._bytes // 4 // self.annotation.dim, self.annotation.dim)
+        )
 
 
 def load(name: str | Path = "mini", device: str = "cpu") -> Animator:

@@ -79,7 +79,9 @@ def mel_chunks(encoder: MiniEncoder, blocks: Iterable[np.ndarray]) -> Iterator[t
     yield stream.finish(), stream.samples
 
 
-def _exact(model: UniTalker, blocks: Iterable[np.ndarray], identity: torch.Tensor, fps: float) -> Iterator[torch.Tensor]:
+def _exact(
+    model: UniTalker, blocks: Iterable[np.ndarray], identity: torch.Tensor, fps: float
+) -> Iterator[torch.Tensor]:
     encoder = model.encoder
     assert isinstance(encoder, MiniEncoder)
     ahead = encoder.config.lookahead + sum(model.config.decoder.ahead)
@@ -123,7 +125,9 @@ def _between(
     return states[:, low] * (1 - part) + states[:, high] * part, max(until, frames)
 
 
-def _windows(model: UniTalker, blocks: Iterable[np.ndarray], identity: torch.Tensor, fps: float) -> Iterator[torch.Tensor]:
+def _windows(
+    model: UniTalker, blocks: Iterable[np.ndarray], identity: torch.Tensor, fps: float
+) -> Iterator[torch.Tensor]:
     step = (WINDOW_SECONDS - OVERLAP_SECONDS) * SAMPLE_RATE
     size, shared = WINDOW_SECONDS * SAMPLE_RATE, frame_count(OVERLAP_SECONDS, fps)
     held, origin, tail, frames = np.zeros(0, np.float32), 0, None, 0
@@ -135,7 +139,11 @@ def _windows(model: UniTalker, blocks: Iterable[np.ndarray], identity: torch.Ten
             if tail is not None:
                 states = _fade(tail, states)
             start = frame_count(origin / SAMPLE_RATE, fps)
-            stop = frame_count((origin + len(held)) / SAMPLE_RATE, fps) if final else start + states.shape[1] - shared
+            stop = (
+                frame_count((origin + len(held)) / SAMPLE_RATE, fps)
+                if final
+                else start + states.shape[1] - shared
+            )
             out = states[:, : stop - start] if final else states[:, : states.shape[1] - shared]
             tail = None if final else states[:, -shared:]
             frames += out.shape[1]

@@ -65,9 +65,13 @@ class Annotation:
 
     def vertices(self, values: np.ndarray, template: np.ndarray | None = None) -> np.ndarray:
         """Values (T, dim) → vertices (T, V, 3) in metres or the annotation's unit; error where there is no mesh."""
-        raise AnnotationError(f"The annotation {self.name!r} has no mesh of its own; give a rig to pose instead.")
+        raise AnnotationError(
+            f"The annotation {self.name!r} has no mesh of its own; give a rig to pose instead."
+        )
 
-    def loss(self, predicted: torch.Tensor, true: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def loss(
+        self, predicted: torch.Tensor, true: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Eq. 2 per frame: vertex MSE + λ · head MSE for codes (…, head_dim); returns (…).
 
         mask: (head_dim,) or broadcastable zeros for channels whose truth is unknown.
@@ -90,9 +94,7 @@ class Annotation:
 
     def motion(self, values: np.ndarray, fps: float, **facts: Any) -> Motion:
         """Wrap values (T, dim) as a Motion of this annotation. `facts`: identity, provenance, template."""
-        return Motion(
-            values=values, names=self.names, fps=fps, annotation=self.name, unit=self.unit, **facts
-        )
+        return Motion(values=values, names=self.names, fps=fps, annotation=self.name, unit=self.unit, **facts)
 
     def card(self) -> dict[str, Any]:
         """The JSON half of the annotation's card."""

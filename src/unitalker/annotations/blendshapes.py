@@ -48,7 +48,9 @@ class BlendshapeAnnotation(Annotation):
         gram = np.zeros((self.dim, self.dim), np.float32) if self.gram is None else self.gram
         return torch.as_tensor(gram, dtype=torch.float32)
 
-    def loss(self, predicted: torch.Tensor, true: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def loss(
+        self, predicted: torch.Tensor, true: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Δ gram Δᵀ + λ · mean Δ², Δ masked."""
         delta = predicted - true
         if mask is not None:
@@ -80,4 +82,6 @@ def rig_gram(rig: Rig, names: tuple[str, ...], lip_weight: float = 1.0, unit: fl
         if name in column:
             basis[row] = rig.shapes[column[name]] / unit
     weighted = (basis * weight[:, None]).reshape(len(names), -1).astype(np.float64)
-    return (weighted @ basis.reshape(len(names), -1).T.astype(np.float64) / (3 * weight.sum())).astype(np.float32)
+    return (weighted @ basis.reshape(len(names), -1).T.astype(np.float64) / (3 * weight.sum())).astype(
+        np.float32
+    )

@@ -86,7 +86,9 @@ def _vertices(card: dict[str, Any], arrays: dict[str, np.ndarray], shared: dict[
         components = arrays["pca.components"].astype(np.float32)
         basis = Basis(arrays["pca.mean"].astype(np.float32), components, float(card["code_scale"]))
     names = vertex_names(int(card["vertices"]))
-    return VertexAnnotation(**shared, names=names, basis=basis, faces=arrays.get("faces"), metres=card["metres"])
+    return VertexAnnotation(
+        **shared, names=names, basis=basis, faces=arrays.get("faces"), metres=card["metres"]
+    )
 
 
 def _flame(card: dict[str, Any], arrays: dict[str, np.ndarray], shared: dict[str, Any]) -> Annotation:

@@ -59,19 +59,22 @@ def fit_basis(blocks: Iterable[np.ndarray], size: int, tolerance: float = 1e-7) 
         factor = _truncate(stack, 4 * size)
     if factor is None or rows == 0:
         raise AnnotationError("A PCA basis needs at least one frame of motion; none was given.")
-    _, values, components = np.linalg.svd(factor, full_matrices=False)
-    keep = (values**2 > tolerance * (values**2).sum()) & (np.arange(len(values)) < size)
+    turned, energy = _principal(factor)
+    keep = (energy > tolerance * energy.sum()) & (np.arange(len(energy)) < size)
     if not keep.any():
         raise AnnotationError("A PCA basis needs motion, but every frame given is at rest.")
-    scale = float(np.sqrt((values[keep] ** 2).sum() / rows / keep.sum()))
-    return Basis(np.zeros(factor.shape[1], np.float32), components[keep].astype(np.float32), scale)
+    components = turned[keep] / np.sqrt(energy[keep, None])
+    scale = float(np.sqrt(energy[keep].sum() / rows / keep.sum()))
+    return Basis(np.zeros(factor.shape[1], np.float32), components.astype(np.float32), scale)
 
 
 def _truncate(rows: np.ndarray, limit: int) -> np.ndarray:
-    """At most `limit` rows with (nearly) the same Gram matrix as `rows`."""
-    if len(rows) <= limit:
-        return rows
-    gram = rows.astype(np.float64) @ rows.T.astype(np.float64)
-    values, vectors = np.linalg.eigh(gram)
-    top = vectors[:, ::-1][:, :limit]
-    return (top.T @ rows).astype(np.float32)
+    """At most `limit` rows with (nearly) the same energy in every direction as `rows`."""
+    return rows if len(rows) <= limit else _principal(rows)[0][:limit].astype(np.float32)
+
+
+def _principal(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (n, D) turned so that they are orthogonal, most energy first, and the energies (n,)."""
+    wide = rows.astype(np.float64)
+    energy, vectors = np.linalg.eigh(wide @ wide.T)
+    return vectors[:, ::-1].T @ wide, np.maximum(energy[::-1], 0.0)

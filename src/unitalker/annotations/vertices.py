@@ -35,7 +35,9 @@ class VertexAnnotation(Annotation):
 
     def __post_init__(self) -> None:
         if self.dim % 3:
-            raise AnnotationError(f"The vertex annotation {self.name!r} has {self.dim} channels: not a multiple of 3.")
+            raise AnnotationError(
+                f"The vertex annotation {self.name!r} has {self.dim} channels: not a multiple of 3."
+            )
         if self.basis is not None and self.basis.mean.shape[0] != self.dim:
             raise AnnotationError(
                 f"The PCA basis of {self.name!r} is over {self.basis.mean.shape[0]} numbers, "
@@ -61,10 +63,14 @@ class VertexAnnotation(Annotation):
         """Displacements (T, 3V) + template (V, 3) (default: the first) → (T, V, 3) in `unit`."""
         base = self.template() if template is None else template
         if base is None:
-            raise AnnotationError(f"The annotation {self.name!r} has no template; give one of {self.dim // 3} vertices.")
+            raise AnnotationError(
+                f"The annotation {self.name!r} has no template; give one of {self.dim // 3} vertices."
+            )
         return base + self._checked(values, self.dim).reshape(len(values), -1, 3)
 
-    def loss(self, predicted: torch.Tensor, true: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def loss(
+        self, predicted: torch.Tensor, true: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Vertex MSE + λ · code MSE per frame, without making vertices: with orthonormal components and one mean on
         both sides, the squared vertex error is scale² · |Δ|² plus the true frame's energy outside the basis, a
         constant."""

@@ -106,7 +106,9 @@ def open_dataset(folder: str | Path) -> Dataset:
     folder = Path(folder)
     path = folder / "dataset.json"
     if not path.is_file():
-        raise DataError(f"{folder} is not a dataset: it has no dataset.json. Make one with 'unitalker data import'.")
+        raise DataError(
+            f"{folder} is not a dataset: it has no dataset.json. Make one with 'unitalker data import'."
+        )
     if path.stat().st_size > MANIFEST_LIMIT:
         raise DataError(f"{path} is larger than {MANIFEST_LIMIT // 1_000_000} MB; split the dataset.")
     try:

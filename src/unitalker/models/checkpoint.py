@@ -51,7 +51,9 @@ def locate(name: str | Path) -> Path:
     raise ModelError(unknown("model", str(name), known))
 
 
-def save(folder: str | Path, model: UniTalker, annotations: Mapping[str, Annotation], half: bool = False) -> Path:
+def save(
+    folder: str | Path, model: UniTalker, annotations: Mapping[str, Annotation], half: bool = False
+) -> Path:
     """Write a model's folder, each file whole. half: store the weights as float16."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +103,9 @@ def _assign(model: UniTalker, tensors: dict[str, torch.Tensor], path: Path) -> N
     if missing or extra or wrong:
         parts = [f"lacks {missing[:3]}"] if missing else []
         parts += [f"has unknown {extra[:3]}"] if extra else []
-        parts += [f"has {k} of shape {tuple(tensors[k].shape)}, not {tuple(expected[k].shape)}" for k in wrong[:3]]
+        parts += [
+            f"has {k} of shape {tuple(tensors[k].shape)}, not {tuple(expected[k].shape)}" for k in wrong[:3]
+        ]
         raise ModelError(f"{path} does not fit its config.json: it {', '.join(parts)}.")
     floats = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
     model.load_state_dict(floats, assign=True)

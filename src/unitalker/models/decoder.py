@@ -14,7 +14,9 @@ def adapt_aligned(features: torch.Tensor, frames: int) -> torch.Tensor:
     """The paper's frequency adaptor: (B, T, C) → (B, frames, C), linear, first and last frames aligned."""
     if features.shape[1] == frames:
         return features
-    return F.interpolate(features.transpose(1, 2), size=frames, mode="linear", align_corners=True).transpose(1, 2)
+    return F.interpolate(features.transpose(1, 2), size=frames, mode="linear", align_corners=True).transpose(
+        1, 2
+    )
 
 
 def adapt_clock(features: torch.Tensor, frames: int, fps: float, rate: float, start: int = 0) -> torch.Tensor:
@@ -22,7 +24,9 @@ def adapt_clock(features: torch.Tensor, frames: int, fps: float, rate: float, st
 
     The result does not depend on how long the sound goes on; times after the last feature hold it.
     """
-    where = (torch.arange(start, start + frames, dtype=torch.float64) * (rate / fps)).clamp(0, features.shape[1] - 1)
+    where = (torch.arange(start, start + frames, dtype=torch.float64) * (rate / fps)).clamp(
+        0, features.shape[1] - 1
+    )
     low = where.floor().long()
     high = (low + 1).clamp(max=features.shape[1] - 1)
     part = (where - low).to(features).reshape(1, -1, 1)

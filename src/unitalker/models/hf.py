@@ -33,7 +33,9 @@ def describe(name: str) -> HFEncoderConfig:
     try:
         config = lib.AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as fault:
-        raise ModelError(f"No encoder {name!r} can be read, as a folder or from the Hub: {_first_line(fault)}") from None
+        raise ModelError(
+            f"No encoder {name!r} can be read, as a folder or from the Hub: {_first_line(fault)}"
+        ) from None
     if config.model_type not in KINDS:
         raise ModelError(f"{name!r} is a {config.model_type!r} model; encoders here are {', '.join(KINDS)}.")
     try:
@@ -62,7 +64,9 @@ class HFEncoder(nn.Module):
         data = dict(config.architecture or {})
         kind = data.pop("model_type", None)
         if kind not in KINDS:
-            raise ModelError(f"The encoder's config says model_type {kind!r}; allowed are {', '.join(KINDS)}.")
+            raise ModelError(
+                f"The encoder's config says model_type {kind!r}; allowed are {', '.join(KINDS)}."
+            )
         arch = lib.AutoConfig.for_model(kind, **data)
         arch.apply_spec_augment = False
         self.config = config

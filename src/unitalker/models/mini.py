@@ -17,7 +17,7 @@ MEL_KERNEL = 2 * MEL_PER_FEATURE
 
 
 class Block(nn.Module):
-    """Residual block: norm → convolution → GELU → mix → + input."""
+    """Residual block: norm → convolution → ReLU → mix → + input."""
 
     def __init__(self, width: int, dilation: int, ahead: int, dropout: float) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, T, C) → (B, T, C)."""
-        return x + self.dropout(self.mix(F.gelu(self.conv(self.norm(x)))))
+        return x + self.dropout(self.mix(F.relu(self.conv(self.norm(x)))))
 
 
 class MiniEncoder(nn.Module):
@@ -45,7 +45,8 @@ class MiniEncoder(nn.Module):
         self.rebuild_buffers()
         self.entry = nn.Conv1d(2 * config.mels, config.width, MEL_KERNEL, stride=MEL_PER_FEATURE)
         self.blocks = nn.ModuleList(
-            Block(config.width, d, int(i < config.lookahead), config.dropout) for i, d in enumerate(config.dilations)
+            Block(config.width, d, int(i < config.lookahead), config.dropout)
+            for i, d in enumerate(config.dilations)
         )
         self.norm = nn.LayerNorm(config.width)
 

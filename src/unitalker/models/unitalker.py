@@ -36,7 +36,9 @@ class UniTalker(nn.Module):
         self.config = config
         self.encoder = build_encoder(config)
         self.decoder = TCNDecoder(self.encoder.size, len(config.identities), config.decoder)
-        self.heads = nn.ModuleDict({name: _zero_head(config.decoder.width, dim) for name, dim in config.heads.items()})
+        self.heads = nn.ModuleDict(
+            {name: _zero_head(config.decoder.width, dim) for name, dim in config.heads.items()}
+        )
 
     def identity_row(self, name: str) -> int:
         """Row of an identity name; 'pivot' is the last row. Raises ModelError with the nearest names."""

@@ -27,7 +27,9 @@ class Alignment:
     score: float
 
 
-def align(posteriors: np.ndarray, prior: np.ndarray, symbols: Sequence[str], rows: Sequence[int]) -> Alignment:
+def align(
+    posteriors: np.ndarray, prior: np.ndarray, symbols: Sequence[str], rows: Sequence[int]
+) -> Alignment:
     """Best monotone path of phone `symbols` (classes `rows`, pauses "" among them) through posteriors (T, C).
 
     posteriors: log-probabilities at 50 Hz; class 0 is the pause. prior: (C,) probabilities of the classes. Raises
@@ -36,7 +38,9 @@ def align(posteriors: np.ndarray, prior: np.ndarray, symbols: Sequence[str], row
     names, classes, entry = _states(symbols, rows)
     frames = len(posteriors)
     if sum(bool(n) for n in names) > frames:
-        raise DataError(f"The text has more phones than the recording's {frames} frames of 20 ms; is it another's?")
+        raise DataError(
+            f"The text has more phones than the recording's {frames} frames of 20 ms; is it another's?"
+        )
     likely = posteriors - PRIOR_POWER * np.log(np.maximum(prior, 1e-5))
     path = _viterbi(likely[:, classes], np.array([bool(n) for n in names]), np.array(entry))
     score = float(posteriors[np.arange(frames), np.array(classes)[path]].mean())

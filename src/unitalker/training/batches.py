@@ -62,7 +62,11 @@ class Batches(TorchDataset):
     """`self[step]` is the batch of that step, whatever was asked before; so a resumed run sees the same data."""
 
     def __init__(
-        self, sources: Sequence[Source], annotations: dict[str, Annotation], identities: Sequence[str], config: TrainConfig
+        self,
+        sources: Sequence[Source],
+        annotations: dict[str, Annotation],
+        identities: Sequence[str],
+        config: TrainConfig,
     ) -> None:
         self.config = config
         self.sources = list(sources)

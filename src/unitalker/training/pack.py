@@ -100,11 +100,15 @@ def pack(
 def _pack_clip(dataset: Dataset, clip: Clip, annotation: Annotation | None, table: PhoneTable) -> PackedClip:
     samples, rate = soundfile.read(dataset.path(clip.audio), dtype="int16")
     if rate != SAMPLE_RATE or samples.ndim != 1:
-        raise DataError(f"{dataset.name}/{clip.id}: audio must be {SAMPLE_RATE} Hz mono, not {rate} Hz {samples.shape}.")
+        raise DataError(
+            f"{dataset.name}/{clip.id}: audio must be {SAMPLE_RATE} Hz mono, not {rate} Hz {samples.shape}."
+        )
     codes = None
     if annotation is not None:
         values = np.asarray(dataset.motion(clip), np.float32)
-        codes = values if dataset.stored == "codes" else annotation.encode(_in_unit(dataset, annotation, values))
+        codes = (
+            values if dataset.stored == "codes" else annotation.encode(_in_unit(dataset, annotation, values))
+        )
         gap = len(codes) / dataset.fps - len(samples) / SAMPLE_RATE
         if abs(gap) > 0.1:
             raise DataError(f"{dataset.name}/{clip.id}: the motion is {gap:+.2f} s longer than its audio.")
@@ -121,7 +125,9 @@ def _in_unit(dataset: Dataset, annotation: Annotation, values: np.ndarray) -> np
     column = {n: i for i, n in enumerate(dataset.names)}
     missing = [n for n in annotation.names if n not in column]
     if missing:
-        raise DataError(f"{dataset.name}: its channels lack {missing[0]!r} of the annotation {annotation.name!r}.")
+        raise DataError(
+            f"{dataset.name}: its channels lack {missing[0]!r} of the annotation {annotation.name!r}."
+        )
     return values[:, [column[n] for n in annotation.names]]
 
 

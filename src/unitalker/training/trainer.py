@@ -100,7 +100,11 @@ class Trainer:
         """Train to the last step, or until the clock time `until` (time.time() seconds), then write the checkpoint."""
         order = range(self.step, self.config.steps)
         loader = DataLoader(
-            self.batches, batch_size=None, sampler=order, num_workers=workers, prefetch_factor=4 if workers else None
+            self.batches,
+            batch_size=None,
+            sampler=order,
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
         )
         for batch in loader:
             if self.step == self.config.warmup_steps and self.step:
@@ -125,7 +129,9 @@ class Trainer:
         chosen = [p for g in self.optimiser.param_groups for p in g["params"]]
         norm = nn.utils.clip_grad_norm_(chosen, self.config.clip_norm)
         if not torch.isfinite(norm):
-            raise ConfigError(f"The loss is not finite at step {self.step}; lower --lr (now {self.config.lr}).")
+            raise ConfigError(
+                f"The loss is not finite at step {self.step}; lower --lr (now {self.config.lr})."
+            )
         self.optimiser.step()
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
@@ -171,7 +177,10 @@ class Trainer:
         loss = (error * weight).sum() / group.valid.sum().clamp(min=1)
         self.losses.add(group.annotation, float(loss.detach()))
         if self.config.velocity_weight:
-            change = annotation.loss(codes.diff(dim=1), group.codes.diff(dim=1), group.mask) * (group.fps / 25) ** 2
+            change = (
+                annotation.loss(codes.diff(dim=1), group.codes.diff(dim=1), group.mask)
+                * (group.fps / 25) ** 2
+            )
             both = weight[:, 1:] * group.valid[:, :-1]
             loss = loss + self.config.velocity_weight * (change * both).sum() / group.valid.sum().clamp(min=1)
         return loss
@@ -190,7 +199,9 @@ class Trainer:
 
     def _log(self, report: Report | None) -> None:
         figures = self.losses.flush() | {"lr": self.learning_rate(self.step)}
-        line = json.dumps({"step": self.step, "time": time.time()} | {k: round(v, 6) for k, v in figures.items()})
+        line = json.dumps(
+            {"step": self.step, "time": time.time()} | {k: round(v, 6) for k, v in figures.items()}
+        )
         with (self.folder / "metrics.jsonl").open("a") as log:
             log.write(line + "\n")
         if report:
@@ -211,6 +222,28 @@ class Trainer:
         os.replace(temporary, self.folder / "checkpoint.pt")
         checkpoint.save(self.folder / "model", self.averaged(), self.annotations)
         (self.folder / "train.json").write_text(json.dumps(self.config.model_dump(mode="json"), indent=1))
+
+    def begin_with(self, run: Path) -> list[str]:
+        """Start from another run's averaged weights: all tensors of the same name and shape, identities by name.
+
+        Returns the names of the tensors that start fresh.
+        """
+        old = checkpoint.load(run / "model").model
+        tensors, fresh = old.state_dict(), []
+        mine = self.model.state_dict()
+        rows = {n: i for i, n in enumerate(old.config.identities)}
+        with torch.no_grad():
+            for key, value in mine.items():
+                if key == "decoder.identity.weight":
+                    value[-1] = tensors[key][-1]
+                    for i, name in enumerate(self.model.config.identities):
+                        value[i] = tensors[key][rows.get(name, -1)]
+                elif key in tensors and tensors[key].shape == value.shape:
+                    value.copy_(tensors[key])
+                else:
+                    fresh.append(key)
+        self.average = {k: v.detach().clone() for k, v in mine.items()}
+        return fresh
 
     def resume(self) -> bool:
         """Go on from the folder's checkpoint; False where there is none."""

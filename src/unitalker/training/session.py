@@ -1,0 +1,165 @@
+"""From dataset folders to a trained model: annotations, sources, model configuration, trainer."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from unitalker.annotations import builtin
+from unitalker.annotations.base import Annotation
+from unitalker.annotations.cards import load_card
+from unitalker.config import MiniEncoderConfig, TrainConfig, UniTalkerConfig
+from unitalker.data.dataset import ANY, Dataset, motion_blocks, open_dataset
+from unitalker.errors import ConfigError, DataError
+from unitalker.rig import builtin_head
+from unitalker.training.pack import PhoneTable, Source, pack
+from unitalker.training.trainer import Trainer
+
+Say = Callable[[str], None]
+PCA_FRAMES = 6000
+"""Frames of motion that a basis is fitted on, spread over the clips."""
+
+
+def make_annotations(datasets: Sequence[Dataset], cards: Path | None = None) -> dict[str, Annotation]:
+    """The annotations that the datasets need: from `cards` (a folder of <name>.json) where they are, else built in.
+
+    Mesh annotations get a PCA basis of the datasets' own motion. Raises AnnotationError for a name that is neither.
+    """
+    rig = builtin_head()
+    out: dict[str, Annotation] = {}
+    for name in dict.fromkeys(d.annotation for d in datasets if d.subjects != (ANY,)):
+        own = [d for d in datasets if d.annotation == name]
+        if cards is not None and (cards / f"{name}.json").is_file():
+            out[name] = load_card(cards / f"{name}.json")
+        elif builtin.require(name) in builtin.WEIGHTS:
+            out[name] = builtin.weight_annotation(name, rig)
+        elif name in builtin.MESHES:
+            out[name] = builtin.mesh_annotation(name, rig, _spread(own, builtin.MESHES[name][2]))
+            out[name] = dataclasses.replace(out[name], templates=_templates(out[name], own))
+        else:
+            out[name] = builtin.flame_annotation(rig)
+    return out
+
+
+def _spread(datasets: Sequence[Dataset], metres: float) -> Iterator[np.ndarray]:
+    """Blocks of displacements in the annotation's unit, every n-th frame, PCA_FRAMES in all."""
+    stored = [d for d in datasets if d.stored == "values"]
+    if not stored:
+        raise DataError(
+            "A PCA basis needs a dataset that stores vertices; all of these store codes of a basis."
+        )
+    frames = sum(c.seconds * d.fps for d in stored for c in d.split("train"))
+    step = max(1, int(frames / PCA_FRAMES))
+    for dataset in stored:
+        held: list[np.ndarray] = []
+        for block in motion_blocks(dataset):
+            held.append(block[::step] * dataset.scale)
+            if sum(map(len, held)) >= 512:
+                yield np.concatenate(held)
+                held = []
+        if held:
+            yield np.concatenate(held)
+
+
+def _templates(annotation: Annotation, datasets: Sequence[Dataset]) -> dict[str, np.ndarray]:
+    out = dict(annotation.templates)
+    for dataset in datasets:
+        for subject in dataset.subjects:
+            neutral = dataset.template(subject)
+            if neutral is not None:
+                out[f"{dataset.name}/{subject}"] = np.asarray(neutral, np.float32) * dataset.scale
+    return out
+
+
+def load_sources(
+    config: TrainConfig,
+    annotations: Mapping[str, Annotation] | None = None,
+    cards: Path | None = None,
+    say: Say | None = None,
+) -> tuple[list[Source], dict[str, Annotation], PhoneTable]:
+    """Open and pack every dataset of a run; annotations weighted so that vertex and code errors both count."""
+    datasets = [open_dataset(s.path) for s in config.sources]
+    faces = dict(annotations or make_annotations(datasets, cards))
+    table = PhoneTable()
+    sources = []
+    for dataset, source in zip(datasets, config.sources, strict=True):
+        sources.append(pack(dataset, faces, source.share, table))
+        if say:
+            say(
+                f"{dataset.name}: {len(sources[-1].clips)} clips, {sum(c.seconds for c in sources[-1].clips) / 3600:.2f} h"
+            )
+    for name in faces:
+        codes = [
+            c.codes for s in sources if s.annotation == name for c in s.clips[:: max(1, len(s.clips) // 20)]
+        ]
+        typical = np.concatenate([np.asarray(c, np.float32) for c in codes if c is not None])
+        faces[name] = builtin.balanced(
+            faces[name], typical[:: max(1, len(typical) // 4000)], config.head_weight
+        )
+    from unitalker.training.pack import resting_energy
+
+    for source in sources:
+        if not source.rest:
+            source.energy = resting_energy(source, faces[source.annotation])
+    return sources, faces, table
+
+
+def model_config(
+    config: TrainConfig, sources: Sequence[Source], annotations: Mapping[str, Annotation]
+) -> UniTalkerConfig:
+    """The run's model with identities and heads of its data; our small streaming model where none is given."""
+    identities = tuple(sorted({c.identity for s in sources if not s.rest for c in s.clips}))
+    heads = {a.name: a.head_dim for a in annotations.values()}
+    default = "arkit52" if "arkit52" in heads else next(iter(heads))
+    if config.model is not None:
+        data = config.model.model_dump() | {
+            "identities": identities,
+            "heads": heads,
+            "default_annotation": default,
+        }
+        return UniTalkerConfig.parse(data)
+    return UniTalkerConfig.parse(
+        {
+            "encoder": MiniEncoderConfig().model_dump(),
+            "adaptor": "after_decoder",
+            "grid": "clock",
+            "decoder": {"ahead": (1, 1, 0)},
+            "identities": identities,
+            "heads": heads,
+            "default_annotation": default,
+        }
+    )
+
+
+def open_run(
+    config: TrainConfig,
+    folder: Path,
+    *,
+    cards: Path | None = None,
+    start: Path | None = None,
+    say: Say | None = None,
+) -> Trainer:
+    """A trainer for the run in `folder`, resumed where it left off. start: a run folder whose weights to begin with."""
+    saved = folder / "annotations"
+    sources, annotations, table = load_sources(config, cards=saved if saved.is_dir() else cards, say=say)
+    trainer = Trainer(
+        config, model_config(config, sources, annotations), sources, annotations, len(table), folder
+    )
+    (folder / "phones.json").write_text(json.dumps(list(table.index), ensure_ascii=False))
+    if trainer.resume():
+        if say:
+            say(f"resumed at step {trainer.step}")
+    elif start is not None:
+        trainer.begin_with(start)
+    return trainer
+
+
+def check_workers(count: int) -> int:
+    """Number of data workers. Raises ConfigError outside 0 … 64."""
+    if not 0 <= count <= 64:
+        raise ConfigError(f"--workers must lie between 0 and 64, not {count}.")
+    return count
