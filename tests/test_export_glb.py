@@ -112,14 +112,19 @@ def test_everything_reads_back(tmp_path):
     content, dense = parse(write(motion, tmp_path / "a.glb", rig=rig))
     mesh = content["meshes"][0]
     assert mesh["extras"]["targetNames"] == list(rig.shape_names)
-    primitive = mesh["primitives"][0]
-    np.testing.assert_array_equal(dense(primitive["attributes"]["POSITION"]), rig.vertices)
-    for target, shape in zip(primitive["targets"], rig.shapes, strict=True):
-        np.testing.assert_array_equal(dense(target["POSITION"]), shape)
-    corners = np.vstack([dense(p["indices"]).reshape(-1, 3) for p in mesh["primitives"]])
-    np.testing.assert_array_equal(corners, rig.faces)
-    tint = dense(primitive["attributes"]["COLOR_0"])[:, :3] / 65535
-    np.testing.assert_allclose(tint, rig.colours, atol=1e-5)
+    parts = mesh["primitives"]
+
+    def on_corners(pick):
+        """(F, 3, n) values of an attribute on every triangle's corners."""
+        return np.concatenate([dense(pick(p))[dense(p["indices"])[:, 0]] for p in parts]).reshape(8, 3, -1)
+
+    points = on_corners(lambda p: p["attributes"]["POSITION"])
+    np.testing.assert_array_equal(points, rig.vertices[rig.faces])
+    for k, shape in enumerate(rig.shapes):
+        moved = on_corners(lambda p, k=k: p["targets"][k]["POSITION"])
+        np.testing.assert_array_equal(moved, shape[rig.faces])
+    tint = on_corners(lambda p: p["attributes"]["COLOR_0"])[..., :3] / 65535
+    np.testing.assert_allclose(tint, rig.colours[rig.faces], atol=1e-5)
     sampler = content["animations"][0]["samplers"][0]
     assert sampler["interpolation"] == "LINEAR"
     np.testing.assert_allclose(dense(sampler["input"])[:, 0], np.arange(7) / 25, atol=1e-7)
@@ -134,6 +139,16 @@ def test_still_targets_cost_nothing(tmp_path):
     content, dense = parse(write(talk(), tmp_path / "a.glb", rig=octahedron()))
     entry = content["accessors"][content["meshes"][0]["primitives"][0]["targets"][2]["POSITION"]]
     assert "sparse" not in entry and "bufferView" not in entry
+
+
+def test_a_part_carries_only_its_own_vertices(tmp_path):
+    content, dense = parse(write(talk(), tmp_path / "a.glb", rig=octahedron()))
+    lower = content["meshes"][0]["primitives"][1]
+    assert content["accessors"][lower["attributes"]["POSITION"]]["count"] == 5
+    assert [content["materials"][p["material"]]["name"] for p in content["meshes"][0]["primitives"]] == [
+        "skin",
+        "teeth",
+    ]
 
 
 def test_other_conventions_are_converted_first(tmp_path):

@@ -1,10 +1,10 @@
 // Runs the Khronos glTF validator: node validate_glb.mjs FOLDER_OF_NODE_MODULES FILE…; prints one JSON report a line.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { resolve } from "node:path";
 
 const [modules, ...files] = process.argv.slice(2);
-const validator = createRequire(join(modules, "package.json"))("gltf-validator");
+const validator = createRequire(resolve(modules, "package.json"))("gltf-validator");
 for (const file of files) {
   const report = await validator.validateBytes(new Uint8Array(readFileSync(file)), { maxIssues: 50 });
   const { numErrors, numWarnings, messages } = report.issues;

@@ -95,26 +95,42 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return total.astype(np.float32)
 
 
-def _primitives(rig: Rig, buffer: _Buffer, targets: list[dict[str, int]]) -> list[dict[str, Any]]:
-    """One primitive a material, all over the same vertices and morph targets."""
-    vertices = np.asarray(rig.vertices, np.float32)
+def _primitives(rig: Rig, buffer: _Buffer) -> list[dict[str, Any]]:
+    """One primitive a material, each with only the vertices it uses (viewers spend memory on every one)."""
+    normals = vertex_normals(np.asarray(rig.vertices, np.float32), rig.faces)
+    primitives = []
+    for number, material in enumerate(_materials(rig)):
+        used, corners = np.unique(rig.faces[material.start : material.stop], return_inverse=True)
+        if len(used):
+            part = _attributes(rig, normals, used, buffer) | {"material": number, "mode": 4}
+            index = corners.ravel().astype(np.uint16 if len(used) < 0xFFFF else np.uint32)
+            part["indices"] = buffer.accessor(index, _ELEMENT_BUFFER)
+            primitives.append(part)
+    return primitives
+
+
+def _attributes(rig: Rig, normals: np.ndarray, used: np.ndarray, buffer: _Buffer) -> dict[str, Any]:
+    """`attributes` and morph `targets` of some vertices; targets that move none of them share one accessor."""
+    points = np.asarray(rig.vertices, np.float32)[used]
     attributes = {
-        "POSITION": buffer.accessor(vertices, _ARRAY_BUFFER, **_bounds(vertices)),
-        "NORMAL": buffer.accessor(vertex_normals(vertices, rig.faces), _ARRAY_BUFFER),
+        "POSITION": buffer.accessor(points, _ARRAY_BUFFER, **_bounds(points)),
+        "NORMAL": buffer.accessor(normals[used], _ARRAY_BUFFER),
     }
     if rig.colours is not None:
-        tint = np.ones((len(vertices), 4))
-        tint[:, :3] = np.clip(rig.colours, 0, 1)
+        tint = np.ones((len(used), 4))
+        tint[:, :3] = np.clip(rig.colours[used], 0, 1)
         whole = np.round(tint * 0xFFFF).astype(np.uint16)
         attributes["COLOR_0"] = buffer.accessor(whole, _ARRAY_BUFFER, normalized=True)
-    primitives = []
-    for i, material in enumerate(_materials(rig)):
-        corners = rig.faces[material.start : material.stop].ravel().astype(np.uint32)
-        if len(corners):
-            part = {"attributes": attributes, "material": i, "mode": 4}
-            part["indices"] = buffer.accessor(corners, _ELEMENT_BUFFER)
-            primitives.append(part | ({"targets": targets} if targets else {}))
-    return primitives
+    still: int | None = None
+    targets = []
+    for shape in rig.shapes:
+        moved = np.asarray(shape[used], np.float32)
+        if np.abs(moved).max() > STILL:
+            targets.append({"POSITION": buffer.sparse(moved)})
+        else:
+            still = buffer.sparse(np.zeros_like(moved)) if still is None else still
+            targets.append({"POSITION": still})
+    return {"attributes": attributes} | ({"targets": targets} if targets else {})
 
 
 def _materials(rig: Rig) -> tuple[Material, ...]:
@@ -140,8 +156,7 @@ def document(
 ) -> tuple[dict[str, Any], bytes]:
     """The JSON part and the binary chunk of a rig animated by (T, K) weights in its shape order."""
     buffer = _Buffer()
-    targets = [{"POSITION": buffer.sparse(np.asarray(shape, np.float32))} for shape in rig.shapes]
-    primitives = _primitives(rig, buffer, targets)
+    primitives = _primitives(rig, buffer)
     times = (np.arange(len(weights)) / fps).astype(np.float32)
     clock = buffer.accessor(times, min=[float(times[0])], max=[float(times[-1])])
     curves = buffer.accessor(np.asarray(weights, np.float32).ravel())
@@ -150,7 +165,7 @@ def document(
     mesh = {
         "name": rig.name,
         "primitives": primitives,
-        "weights": [0.0] * len(targets),
+        "weights": [0.0] * len(rig.shape_names),
         "extras": {"targetNames": list(rig.shape_names)},
     }
     return {
