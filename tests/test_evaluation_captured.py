@@ -16,7 +16,7 @@ from unitalker.data.importers import importer
 from unitalker.errors import DataError, RigError
 from unitalker.evaluation import captured
 from unitalker.evaluation.captured import Case, LipGauge, inner_lips, word_scores
-from unitalker.evaluation.report import ARKIT, Report, evaluate, rest_sounds, score_cases
+from unitalker.evaluation.scoring import ARKIT, rest_sounds, score_cases
 from unitalker.motion import Motion
 from unitalker.rig.rig import Rig
 
@@ -114,59 +114,6 @@ def test_rest_sounds_are_fixed_and_sane() -> None:
         np.testing.assert_array_equal(samples, second[name])
         assert samples.dtype == np.float32 and len(samples) == 64000 and np.abs(samples).max() <= 1
     assert not first["silence"].any()
-
-
-class _Echo:
-    """An animator that returns the stored motion at 50 fps; on other sounds the jaw opens by 0.01."""
-
-    def __init__(self, folder: Path, files: dict[str, np.ndarray], names: Sequence[str]) -> None:
-        self.folder, self.files, self.names = folder, files, names
-        self.asked: list[Any] = []
-
-    def animate(self, path: Any, *, annotations: Sequence[str], identity: Any = None) -> dict[str, Motion]:
-        self.asked.append((Path(path).name, tuple(annotations), identity))
-        stored = self.files.get(Path(path).name)
-        values = np.repeat(stored, 2, axis=0) if stored is not None else np.full((20, 3), 0.01)
-        return {name: _motion(values, 50.0, self.names) for name in annotations}
-
-
-def test_evaluate_walks_a_dataset(tmp_path: Path) -> None:
-    rng = np.random.default_rng(8)
-    (tmp_path / "audio").mkdir()
-    (tmp_path / "motion").mkdir()
-    clips, files = [], {}
-    for index in range(3):
-        values = np.abs(rng.standard_normal((50, 3)).cumsum(0) * 0.02).astype(np.float32)
-        np.save(tmp_path / "motion" / f"{index}.npy", values)
-        soundfile.write(tmp_path / "audio" / f"{index}.flac", 0.1 * rng.standard_normal(32000), 16000)
-        files[f"{index}.flac"] = values
-        row = {
-            "id": str(index),
-            "subject": "s",
-            "audio": f"audio/{index}.flac",
-            "motion": f"motion/{index}.npy",
-        }
-        words = [[0.3, 0.6, "bin"], [0.6, 1.0, "red"]]
-        clips.append(row | {"split": "val" if index else "train", "seconds": 2.0, "words": words})
-    manifest = {"format": "unitalker.dataset", "version": 1, "name": "toy", "annotation": ARKIT, "fps": 25}
-    manifest |= {"unit": "weight", "names": NAMES, "known": ["jawOpen"], "subjects": ["s"], "clips": clips}
-    (tmp_path / "dataset.json").write_text(json.dumps(manifest))
-    echo, seen = _Echo(tmp_path, files, NAMES), []
-    report = evaluate(
-        echo, tmp_path, rig=_toy(), identity="subject", progress=lambda a, b: seen.append((a, b))
-    )
-    assert seen == [(1, 2), (2, 2)] and echo.asked[0] == ("1.flac", (ARKIT,), "toy/s")
-    figures = report.groups[ARKIT]
-    assert figures["r"]["jawOpen"] > 0.95 and figures["words"]["closure_words"] == 2
-    assert list(figures["channels"]) == ["jawOpen"]
-    assert report.rest == pytest.approx(dict.fromkeys(rest_sounds(), 0.01))
-    assert json.loads(report.to_json())["facts"]["dataset"] == "toy"
-    assert "bilabial closure recall" in report.table() and "loudness alone" in report.table()
-
-
-def test_a_report_of_vertices_prints_its_units() -> None:
-    report = Report({"dataset": "d"}, {"v": {"unit": "mm", "mve": 0.5, "lve": 2.0}})
-    assert "mve" in report.table() and "mm" in report.table()
 
 
 def _makehuman() -> Rig:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import pearsonr
 
+from unitalker.annotations.vertices import VertexAnnotation, vertex_names
 from unitalker.errors import DataError
 from unitalker.evaluation import metrics
-from unitalker.evaluation.report import vertex_scores
+from unitalker.evaluation.scoring import VertexScorer
 
 RNG = np.random.default_rng(3)
 
@@ -87,10 +90,24 @@ def test_dynamics_deviation_matches_its_formula_and_is_signed() -> None:
 def test_pooling_counts_frames_not_clips() -> None:
     truth = [np.zeros((1, 2, 3)), np.zeros((9, 2, 3))]
     guess = [np.ones((1, 2, 3)), np.zeros((9, 2, 3))]
-    scores = vertex_scores(truth, guess, lips=np.array([0]), upper_face=np.array([1]))
+    regions = {"lips": np.array([0]), "upper_face": np.array([1])}
+    scores = _scores(truth, guess, regions)
     assert scores["lve"] == pytest.approx(0.3) and scores["mve"] == pytest.approx(3**0.5 / 10)
-    assert scores["ufve"] == scores["mve"] and scores["fdd_absolute"] == abs(scores["fdd"])
-    assert set(vertex_scores(truth, guess)) == {"mve"}
+    assert (
+        scores["lve_over_rest"] != scores["lve"]
+        and scores["ufve"] == scores["mve"]
+        and scores["fdd_absolute"] == abs(scores["fdd"])
+    )
+    assert set(_scores(truth, guess, {})) == {"clips", "frames", "unit", "mve"}
+
+
+def _scores(
+    truth: list[np.ndarray], guess: list[np.ndarray], regions: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    scorer = VertexScorer(VertexAnnotation("toy", 25.0, "mm", vertex_names(2), regions=regions))
+    for t, p in zip(truth, guess, strict=True):
+        scorer.add_meshes(t, p)
+    return scorer.result()
 
 
 def test_twin_energy() -> None:

@@ -107,6 +107,12 @@ def twin_energy(clean: np.ndarray, noisy: np.ndarray) -> float:
     return float(np.square(clean - noisy, dtype=np.float64).sum()) / energy
 
 
+def amplitude(truth: Sequence[np.ndarray], predicted: Sequence[np.ndarray]) -> float:
+    """Standard deviation within clips of the prediction over the truth's, (T,) a clip; 1 is as lively."""
+    power = [float(np.concatenate([x - x.mean() for x in side]).std()) for side in (truth, predicted)]
+    return power[1] / power[0] if power[0] > 0 else float("nan")
+
+
 def _squared(truth: np.ndarray, predicted: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
     if truth.shape != predicted.shape or truth.ndim != 3 or truth.shape[2] != 3:
         raise DataError(
