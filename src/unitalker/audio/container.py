@@ -210,7 +210,9 @@ class Film:
 
     def __init__(self, path: Path, size: tuple[int, int], fps: float, rate: int | None = None) -> None:
         import av
+        from av.video.reformatter import VideoReformatter
 
+        self._convert = VideoReformatter()
         self._file = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
         picture: Any = self._file.add_stream(
             "libx264", rate=Fraction(fps).limit_denominator(1001), options={"preset": "veryfast", "crf": "19"}
@@ -240,7 +242,7 @@ class Film:
         import av
 
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
+        frame = self._convert.reformat(frame, format="yuv420p", dst_colorspace="ITU709")
         frame.pts = self._count
         frame.time_base = 1 / self._picture.average_rate
         self._count += 1

@@ -27,10 +27,6 @@ class Corners:
         """The triangles `which`, (N,) indices."""
         return Corners(self.x[:, which], self.y[:, which], self.near[:, which])
 
-    def enlarged(self, times: float) -> Corners:
-        """The same triangles on a grid that is finer by a factor."""
-        return Corners(self.x * np.float32(times), self.y * np.float32(times), self.near)
-
     def area(self) -> np.ndarray:
         """(F,) twice the signed area: above 0 when the corners run counter-clockwise on the screen."""
         (x0, x1, x2), (y0, y1, y2) = self.x, self.y
@@ -93,19 +89,51 @@ def _spans(corners: Corners, size: int) -> tuple[np.ndarray, np.ndarray, np.ndar
 def nearest(corners: Corners, size: int) -> tuple[np.ndarray, np.ndarray]:
     """What is nearest at each pixel centre, row by row.
 
-    Returns the triangle (size · size,) int32, -1 for none, and its nearness (size · size,) float32.
+    Returns the triangle (size · size,) int32, -1 for none, and its nearness (size · size,) float32, -inf for none.
     At equal nearness the triangle that comes last wins, so the picture is the same on every run.
     """
     tri, row, left, count = _spans(corners, size)
+    span, step, near = _pixels(corners, tri, row, left, count)
+    return _resolve((row * size + left)[span] + step, near, tri[span], size * size)
+
+
+def nearest_inside(corners: Corners, marked: np.ndarray, fine: int) -> np.ndarray:
+    """What is nearest at a grid of fine × fine points inside each marked pixel.
+
+    corners: in pixels. marked: (size, size) bool with M marks. Returns (M, fine · fine) int32 triangles, -1 for
+    none, marks in row-major order.
+    """
+    size = len(marked)
+    corners = Corners(corners.x * np.float32(fine), corners.y * np.float32(fine), corners.near)
+    tri, row, left, count = _spans(corners, size * fine)
+    ahead = np.zeros((size, size + 1), np.int32)
+    np.cumsum(marked, axis=1, out=ahead[:, 1:])
+    line, begin, last = row // fine, left // fine, (left + count - 1) // fine
+    useful = np.flatnonzero(ahead[line, last + 1] > ahead[line, begin])
+    tri, row, left, count = tri[useful], row[useful], left[useful], count[useful]
+    span, step, near = _pixels(corners, tri, row, left, count)
+    down, across = row[span], left[span] + step
+    slot = np.full((size, size), -1, np.int32)
+    total = int(np.count_nonzero(marked))
+    slot[marked] = np.arange(total, dtype=np.int32)
+    mark = slot[down // fine, across // fine]
+    point = mark * (fine * fine) + down % fine * fine + across % fine
+    kept = np.flatnonzero(mark >= 0)
+    owner, _ = _resolve(point[kept], near[kept], tri[span[kept]], total * fine * fine)
+    return owner.reshape(total, fine * fine)
+
+
+def _pixels(
+    corners: Corners, tri: np.ndarray, row: np.ndarray, left: np.ndarray, count: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows cut into pixels: the row's number, steps from its first pixel, and nearness, each (N,)."""
     along_x, along_y = corners.slopes(corners.near)
     dx = left.astype(np.float32) + 0.5 - corners.x[0][tri]
     dy = row.astype(np.float32) + 0.5 - corners.y[0][tri]
     slope = along_x[tri]
     begin = corners.near[0][tri] + dx * slope + dy * along_y[tri]
     span, step = _steps(count)
-    pixel = (row * size + left)[span] + step
-    near = begin[span] + slope[span] * step.astype(np.float32)
-    return _resolve(pixel, near, tri[span], size * size)
+    return span, step, begin[span] + slope[span] * step.astype(np.float32)
 
 
 def _resolve(

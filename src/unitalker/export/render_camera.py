@@ -31,7 +31,7 @@ class Camera:
     middle: float
 
     def project(self, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Vertices (V, 3) in metres → x, y in pixels (y down) and nearness (1 / distance), each (V,) float32."""
+        """Vertices (V, 3) in metres → x, y in pixels (y down) and nearness (1 / m), each (V,) float32."""
         seen = self.turn @ (vertices - self.centre).T
         near = 1.0 / np.maximum(self.distance - seen[2], 1e-3 * self.distance)
         scale = self.focal * near

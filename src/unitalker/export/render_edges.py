@@ -1,4 +1,4 @@
-"""What makes a plain rendering look finished: contact shade from the depth, and smooth edges where it counts."""
+"""What makes a plain rendering look finished: contact shade from the depth, and smooth edges."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy as np
 from unitalker.export.raster import Corners
 
 _GRID = 128
+_TILE = 4
 _RADII = (0.016, 0.05)
 _DARKEST = 0.35
 
@@ -57,7 +58,7 @@ def _enlarged(values: np.ndarray, step: int, size: int) -> np.ndarray:
 
 
 def edge_pixels(near: np.ndarray, kind: np.ndarray, size: int, jump: float) -> np.ndarray:
-    """(size, size) bool: pixels beside another material, the background, or a jump in nearness above `jump`."""
+    """(size, size) bool: pixels beside another material, the background or a jump in nearness."""
     near, kind = near.reshape(size, size), kind.reshape(size, size)
     flat = np.where(kind < 0, np.float32(0), near)
     marked = np.zeros((size, size), bool)
@@ -69,17 +70,24 @@ def edge_pixels(near: np.ndarray, kind: np.ndarray, size: int, jump: float) -> n
 
 
 def touching(corners: Corners, marked: np.ndarray) -> np.ndarray:
-    """(N,) the triangles whose bounding box holds a marked pixel, through a summed-area table."""
-    size = len(marked)
-    sums = np.zeros((size + 1, size + 1), np.int32)
-    np.cumsum(np.cumsum(marked, axis=0, dtype=np.int32), axis=1, out=sums[1:, 1:])
-    left, right = _bounds(corners.x, size)
-    top, bottom = _bounds(corners.y, size)
+    """(N,) the triangles that may touch a marked pixel: their bounding box, in tiles of pixels, holds one.
+
+    The tiles are counted through a summed-area table.
+    """
+    tiles = -(-len(marked) // _TILE)
+    padded = np.zeros((tiles * _TILE, tiles * _TILE), bool)
+    padded[: len(marked), : len(marked)] = marked
+    filled = np.logical_or.reduce([padded[row::_TILE] for row in range(_TILE)])
+    filled = np.logical_or.reduce([filled[:, column::_TILE] for column in range(_TILE)])
+    sums = np.zeros((tiles + 1, tiles + 1), np.int32)
+    np.cumsum(np.cumsum(filled, axis=0, dtype=np.int32), axis=1, out=sums[1:, 1:])
+    left, right = _bounds(corners.x, tiles)
+    top, bottom = _bounds(corners.y, tiles)
     inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
     return np.flatnonzero(inside)
 
 
-def _bounds(values: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """First pixel of each triangle along one axis and the one after its last, inside the picture."""
-    low = np.clip(np.floor(values.min(axis=0)), 0, size).astype(np.int32)
-    return low, np.clip(np.floor(values.max(axis=0)) + 1, 0, size).astype(np.int32)
+def _bounds(values: np.ndarray, tiles: int) -> tuple[np.ndarray, np.ndarray]:
+    """First tile of each triangle along one axis and the one after its last, inside the picture."""
+    low = np.clip(np.floor(values.min(axis=0) / _TILE), 0, tiles).astype(np.int32)
+    return low, np.clip(np.floor(values.max(axis=0) / _TILE) + 1, 0, tiles).astype(np.int32)
