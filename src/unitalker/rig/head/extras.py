@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 
 from unitalker.rig.head import surface
-from unitalker.rig.head.mesh import Part, fan, grid_faces, joined, mirrored, normals
+from unitalker.rig.head.mesh import Part, fan, grid_faces, joined, mirrored
 from unitalker.rig.head.surface import bell, smoothstep
 
 _EAR_RINGS = np.array([0.16, 0.32, 0.46, 0.58, 0.68, 0.77, 0.86, 0.93, 1.0, 1.0, 0.9])
 _EAR_SECTORS = 26
-_HAIR_ROWS, _HAIR_COLUMNS = 17, 44
+_HAIR_ROWS, _HAIR_COLUMNS = 17, 56
 
 
 def _ear_outline(turn: np.ndarray) -> np.ndarray:
@@ -71,7 +72,7 @@ def brow() -> Part:
     s = np.linspace(0, 1, columns)
     x = 12.0 + 38.5 * s
     y = 16.0 + 5.2 * np.sin(np.pi * np.clip(s, 0, 1) ** 1.35 * 0.78) - 3.4 * s**3
-    half = (3.0 * smoothstep(s, -0.35, 0.12) * (1 - 0.72 * s**1.6))[None, :]
+    half = (3.0 * smoothstep(s, -0.10, 0.16) * (1 - 0.72 * s**1.6))[None, :]
     across = np.linspace(1, -1, rows)[:, None]
     y = y[None, :] + across * half + 0.8 * (1 - s[None, :]) ** 6
     level, azimuth = surface.locate(np.tile(x, rows), y.ravel())
@@ -82,61 +83,50 @@ def brow() -> Part:
     return Part(vertices, _facing(vertices, faces, np.array([0, 0, 1.0])), np.full(len(faces), "brows"), tags)
 
 
-def _hairline(azimuth: np.ndarray) -> np.ndarray:
-    """Level at which the hair ends, by azimuth in degrees 0…180."""
-    at = [0, 12, 26, 38, 48, 56, 62, 67, 71, 77, 84, 95, 108, 122, 140, 160, 180]
-    level = [66, 66, 66, 60, 46, 30, 8, -14, -20, -2, 13, 15, 2, -30, -62, -72, -75]
-    from scipy.interpolate import PchipInterpolator
+_HAIRLINE_AT = [0, 8, 17, 26, 34, 42, 50, 57, 62, 66, 70, 75, 82, 95, 108, 122, 140, 160, 180]
+_HAIRLINE = [66, 66.5, 68.5, 70.5, 67.5, 58, 40, 20, 2, -9, -14, -4, 12, 15, 2, -28, -58, -68, -70]
 
-    return PchipInterpolator(at, level)(azimuth)
+
+def _strands(azimuth: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Ridges of hair, about -1 … 1, running from the crown (part 0) to the hairline (part 1)."""
+    a = np.radians(azimuth)
+    wave = np.sin(19.0 * a + 3.0 * part) + 0.7 * np.sin(41.0 * a - 2.5 * part + 1.0) + 0.5 * np.sin(67.0 * a + 4.0)
+    return wave / 1.8
 
 
 def hair() -> Part:
-    """A short, neat hair cap in mm."""
-    turn = np.linspace(0, 180, _HAIR_COLUMNS)
-    s = np.linspace(0, 1, _HAIR_ROWS) ** 0.85
-    line = _hairline(turn)
-    crown = surface.CROWN - 6.0
+    """A short, neat hair cap in mm, combed back from the forehead."""
+    turn = np.linspace(0, 180, _HAIR_COLUMNS) ** 1.15 / 180**0.15
+    s = np.linspace(0, 1, _HAIR_ROWS) ** 0.8
+    line = PchipInterpolator(_HAIRLINE_AT, _HAIRLINE)(turn) + 1.3 * _strands(turn, np.ones_like(turn))
+    crown = surface.CROWN - 5.0
     level = (crown + s[1:, None] * (line - crown)).ravel()
-    azimuth = np.tile(turn, _HAIR_ROWS - 1)
+    azimuth, part = np.tile(turn, _HAIR_ROWS - 1), np.repeat(s[1:], _HAIR_COLUMNS)
     base = surface.point(level, azimuth)
     centre = np.array([0.0, 20.0, -85.0])
     out = base - centre
     out /= np.linalg.norm(out, axis=1)[:, None]
-    part = np.repeat(s[1:], _HAIR_COLUMNS)
-    front = smoothstep(azimuth, 75, 20)
-    body = 5.0 + 6.0 * front * smoothstep(part, 0.2, 0.75) + 2.0 * smoothstep(azimuth, 110, 60)
-    thick = body * smoothstep(part, 1.03, 0.82) ** 0.5
-    strand = (
-        0.75
-        * np.sin(np.radians(azimuth) * 15.0 + 5.0 * part)
-        * smoothstep(part, 0.15, 0.5)
-        * smoothstep(part, 1.0, 0.8)
-    )
-    vertices = base + out * (thick + strand)[:, None]
-    edge = base[-_HAIR_COLUMNS:] - 2.5 * out[-_HAIR_COLUMNS:]
-    top = surface.point(np.array([surface.CROWN]), np.array([0.0])) + np.array([[0.0, 6.5, 0.0]])
+    front = smoothstep(azimuth, 70, 25)
+    body = 5.0 + 6.5 * front * smoothstep(part, 0.15, 0.6) + 1.5 * smoothstep(azimuth, 110, 60)
+    taper = smoothstep(part, 1.04, 0.80 - 0.14 * front) ** 0.6
+    strand = _strands(azimuth, part) * smoothstep(part, 0.1, 0.4)
+    vertices = base + out * (body * taper + 0.9 * strand * (0.3 + 0.7 * taper) + 0.6)[:, None]
+    edge = base[-_HAIR_COLUMNS:] - 2.0 * out[-_HAIR_COLUMNS:]
+    top = surface.point(np.array([surface.CROWN]), np.array([0.0])) + np.array([[0.0, 5.6, 0.0]])
     vertices = np.concatenate([top, vertices, edge])
-    vertices[1:][np.tile(turn == 0, _HAIR_ROWS), 0] = 0.0
-    vertices[1:][np.tile(turn == 180, _HAIR_ROWS), 0] = 0.0
+    vertices[1:][np.tile((turn == 0) | (turn > 179.999), _HAIR_ROWS), 0] = 0.0
     first = 1 + np.arange(_HAIR_COLUMNS)
     cap = np.stack([np.zeros(_HAIR_COLUMNS - 1, int), first[1:], first[:-1]], -1)
     faces = np.concatenate([cap[:, ::-1], 1 + grid_faces(_HAIR_ROWS, _HAIR_COLUMNS)])
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     if (np.einsum("ij,ij->i", np.cross(b - a, c - a), (a + b + c) / 3 - centre)).sum() < 0:
         faces = faces[:, [0, 2, 1]]
-    shade = np.concatenate([[1.0], 0.92 + 0.10 * strand / 0.75, np.full(_HAIR_COLUMNS, 0.75)])
+    shade = np.concatenate([[1.0], 1.0 + 0.16 * strand, np.full(_HAIR_COLUMNS, 0.8)])
     tags = {"hair": np.ones(len(vertices))}
-    return mirrored(
-        Part(vertices, faces, np.full(len(faces), "hair"), tags, np.ones_like(vertices) * shade[:, None])
-    )
+    return mirrored(Part(vertices, faces, np.full(len(faces), "hair"), tags, np.ones_like(vertices) * shade[:, None]))
 
 
 def extras() -> Part:
     """Ears, brows and hair of both sides."""
     return joined([mirrored(ear()), mirrored(brow()), hair()])
 
-
-def lift_off(part: Part, mask: np.ndarray, by: float) -> None:
-    """Move the masked vertices outwards along their normals, in place."""
-    part.vertices[mask] += by * normals(part.vertices, part.faces)[mask]

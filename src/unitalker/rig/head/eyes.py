@@ -8,8 +8,8 @@ from unitalker.rig.head import outlines as line
 from unitalker.rig.head.mesh import Part, fan, grid_faces, joined
 from unitalker.rig.head.surface import bell, smoothstep
 
-PUPIL, IRIS = 10.5, 27.5  # half angles in degrees
-_ANGLES = np.array([3.0, 7.5, PUPIL, 12.0, 16.0, 20.5, 25.0, IRIS, 29.5, 34, 42, 52, 64, 78, 95, 115, 140.0])
+PUPIL, IRIS = 10.0, 26.0  # half angles in degrees
+_ANGLES = np.array([3.0, 7.5, PUPIL, 12.0, 16.0, 19.5, 23.5, IRIS, 28.5, 34, 42, 52, 64, 78, 96, 118.0])
 _SECTORS = 32
 
 
@@ -43,7 +43,7 @@ def eyeball(side: float) -> Part:
 
 def _tint(angle: np.ndarray) -> np.ndarray:
     """Darker rim of the iris, lighter middle, slightly warm white towards the corners."""
-    rim = 1 - 0.72 * smoothstep(angle, 22.5, 26.5) * smoothstep(angle, 33.0, 28.5)
+    rim = 1 - 0.72 * smoothstep(angle, 20.5, 25.0) * smoothstep(angle, 31.5, 27.0)
     glow = 1 + 0.35 * bell((angle - 15.0) / 4.0)
     white = np.where(angle > IRIS, 1.0, 0.0)[:, None] * smoothstep(angle, 35, 80)[:, None]
     return np.clip((rim * glow)[:, None] * (1 - white * np.array([0.08, 0.22, 0.24])), 0, 1.4)

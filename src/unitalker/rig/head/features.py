@@ -14,6 +14,7 @@ from unitalker.rig.head.layout import Half
 from unitalker.rig.head.surface import bell, smoothstep
 
 LID_THICKNESS = 1.5
+_NECK_CUT = -145.0  # below this height the neck is pressed to an almost level end
 _DEPTH_UPPER = (-3.8, -1.8, 0.3, 1.3, 0.8, 0.1)  # forward displacement of the lip rings at the middle
 _DEPTH_LOWER = (-3.8, -2.0, 0.2, 1.3, 0.8, -0.2)
 
@@ -61,10 +62,10 @@ def nose(points: np.ndarray) -> np.ndarray:
     out[:, 2] -= 1.5 * groove
     tip = bell(x / 7.0, (y + 37.0) / 5.5) * smoothstep(z, 30.0, 44.0)
     out += tip[:, None] * np.array([0.0, 0.3, 0.8])
-    hole = bell((x - 7.2) / 2.7, (y + 46.0) / 2.3) * smoothstep(z, 18.0, 30.0)
-    out += hole[:, None] * np.array([0.3, 3.2, -4.2])
+    hole = bell((x - 7.4) / 2.6, (y + 46.2) / 2.0) * smoothstep(z, 18.0, 30.0)
+    out += hole[:, None] * np.array([0.3, 4.2, -4.6])
     sill = bell((x - 9.5) / 4.0, (y + 50.0) / 1.6) * front
-    out[:, 2] += 0.7 * sill
+    out[:, 2] += 0.9 * sill
     return out
 
 
@@ -103,6 +104,8 @@ def sculpt(points: np.ndarray, half: Half) -> np.ndarray:
     """All features on the base surface."""
     out = eyelids(nose(philtrum(points)))
     out = lips(out, half)
+    low = out[:, 1] < _NECK_CUT
+    out[low, 1] = _NECK_CUT + 0.25 * (out[low, 1] - _NECK_CUT)
     out[half.azimuth < 1e-6, 0] = 0.0
     out[half.azimuth > 180 - 1e-6, 0] = 0.0
     return out

@@ -82,12 +82,12 @@ def _eye_rings() -> list[tuple[float, float, int, int, int]]:
 
 def _spacing(level: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
     """Wanted distance between neighbouring fill points outside the nose, mm."""
-    gap = 3.8 + 7.0 * smoothstep(azimuth, 45, 90) + 5.0 * smoothstep(level, 40, 85)
-    return np.clip(gap + 3.0 * smoothstep(level, -112, -135), 1.7, 12.0)
+    gap = 4.0 + 7.5 * smoothstep(azimuth, 45, 90) + 6.0 * smoothstep(level, 40, 80)
+    return np.clip(gap + 3.0 * smoothstep(level, -112, -135), 1.7, 13.0)
 
 
 def _nose_spacing(level: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
-    return 1.9 + 0 * level
+    return 2.0 + 0 * level
 
 
 def _in_nose(level: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
@@ -139,7 +139,7 @@ def _clear(fill: np.ndarray, rings: np.ndarray, outlines: list[np.ndarray]) -> n
     points = surface.point(fill[:, 0], fill[:, 1])
     near, _ = cKDTree(rings).query(points)
     gap = np.where(_in_nose(*fill.T), _nose_spacing(*fill.T), _spacing(*fill.T))
-    keep = near > 0.62 * gap
+    keep = near > np.maximum(0.62 * gap, 2.2)
     front = points[:, 2] > -40
     for polygon in outlines:
         keep &= ~(front & _inside_rings(points[:, :2], polygon))

@@ -119,7 +119,7 @@ def tints(body: Body) -> np.ndarray:
         out[:] = out * (1 - share[:, None] * (1 - np.array(colour)))
 
     front = np.where(skin, smoothstep(p[2], -50, -10), 0.0)
-    toward((1.0, 0.84, 0.84), front * bell((p[0] - 40) / 14, (p[1] + 36) / 13))
+    toward((1.0, 0.90, 0.89), front * bell((p[0] - 40) / 14, (p[1] + 36) / 13))
     toward((1.0, 0.88, 0.87), front * bell(p[0] / 11, (p[1] + 38) / 9))
     toward((0.92, 0.84, 0.84), front * bell((p[0] - 30) / 15, (p[1] - 7) / 6))
     toward((0.96, 0.95, 0.95), front * bell(p[0] / 22, (p[1] + 98) / 14))
@@ -132,6 +132,6 @@ def tints(body: Body) -> np.ndarray:
     low = np.where((body.kind == 2) & (body.side < 0), bell(body.ring / 0.5), 0.0)
     toward((0.62, 0.5, 0.48), low)
     toward((0.85, 0.5, 0.5), np.where(body.kind == 4, 1.0, 0.0))
-    hole = bell((p[0] - 6.8) / 2.8, (p[1] + 47.0) / 2.2) * np.where(skin, smoothstep(p[2], 18, 30), 0.0)
+    hole = bell((p[0] - 7.4) / 2.6, (p[1] + 45.0) / 2.4) * np.where(skin, smoothstep(p[2], 16, 26) * smoothstep(p[2], 46, 40), 0.0)
     toward((0.35, 0.22, 0.2), np.clip(1.2 * hole, 0, 1))
     return np.clip(out, 0.0, 2.0).astype(np.float32)

@@ -16,12 +16,12 @@ EYE_RADIUS = 13.2
 CORNER_IN = np.array([17.9, -2.9])  # inner eye corner
 CORNER_OUT = np.array([44.0, -0.6])  # outer eye corner
 
-_contact = PchipInterpolator([0, 4, 10, 18, 24.5], [-68.0, -67.7, -67.0, -67.6, -69.0])
+_contact = PchipInterpolator([0, 4, 10, 18, 24.5], [-68.0, -67.7, -67.1, -67.4, -68.1])
 _upper_border = PchipInterpolator(
-    [0, 3, 6.2, 12, 18, 23, 26.8], [-60.6, -59.7, -59.2, -60.9, -63.8, -67.0, -69.3]
+    [0, 3, 6.2, 12, 18, 23, 26.8], [-60.6, -59.7, -59.2, -60.9, -63.6, -66.5, -68.2]
 )
-_lower_border = PchipInterpolator([0, 6, 12, 18, 23, 26.8], [-78.6, -78.2, -76.5, -73.6, -70.9, -69.3])
-_lid_upper = PchipInterpolator([0, 0.12, 0.3, 0.52, 0.75, 0.92, 1], [0, 2.9, 5.6, 6.7, 5.5, 2.6, 0])
+_lower_border = PchipInterpolator([0, 6, 12, 18, 23, 26.8], [-78.6, -78.2, -76.5, -73.2, -70.2, -68.2])
+_lid_upper = PchipInterpolator([0, 0.12, 0.3, 0.52, 0.75, 0.92, 1], [0, 2.8, 5.2, 6.0, 5.0, 2.4, 0])
 _lid_lower = PchipInterpolator([0, 0.12, 0.3, 0.58, 0.8, 0.93, 1], [0, -0.9, -2.4, -3.7, -3.0, -1.3, 0])
 
 

@@ -56,12 +56,13 @@ def lips(body: Body, move: LipMove) -> np.ndarray:
     return around(body, out, move.reach)
 
 
-def around(body: Body, out: np.ndarray, reach: float) -> np.ndarray:
-    """Spread what the lips do over the skin within `reach` mm, and into the mouth."""
+def around(body: Body, out: np.ndarray, reach: float, lowest: float = -200.0) -> np.ndarray:
+    """Spread what the lips do over the skin within `reach` mm and above `lowest`, and into the mouth."""
     red = lip_rings(body)
     points = body.rest
     far = (mouth_distance(points) > reach) | (points[:, 2] < -35) | (body.kind == 2)
     far |= (points[:, 1] > -45) & (np.abs(points[:, 0]) < 19)
+    far |= points[:, 1] < lowest
     out = np.where((red | far)[:, None], out, 0.0)
     out = body.spread(red | (far & ~red), out)
     out[far & ~red] = 0.0
@@ -74,10 +75,10 @@ def jaw_weight(body: Body) -> np.ndarray:
     skin = (body.kind >= 0) & (body.kind < 3)
     red = lip_rings(body)
     chin = skin & (azimuth < 32) & (points[:, 1] < -84) & (level > -113)
-    one = (red & (body.side < 0) & (body.t < 0.72)) | chin
+    one = (red & (body.side < 0) & (body.t < 0.5)) | chin
     over = -47.0 + 20.0 * smoothstep(azimuth, 25, 70)
     zero = skin & ((points[:, 1] > over) | (azimuth > 100) | (level < -139) | (body.kind == 2))
-    zero |= red & (body.side > 0) & (body.t < 0.72)
+    zero |= red & (body.side > 0) & (body.t < 0.5)
     weight = np.zeros((len(points), 1))
     weight[one] = 1.0
     weight = np.clip(body.spread(one | zero, weight, smooth=2), 0, 1)[:, 0]
@@ -129,9 +130,9 @@ def close_lips(body: Body, opened: np.ndarray) -> np.ndarray:
             continue
         upper = place.get((column, 1, sign), place.get((column, 1, 0)))
         lower = place.get((column, -1, sign), place.get((column, -1, 0)))
-        meet = where[upper] + 0.47 * (where[lower] - where[upper])
+        meet = where[upper] + 0.45 * (where[lower] - where[upper])
         out[i] = meet - where[upper if side > 0 else lower]
-    return around(body, out, 34.0)
+    return around(body, out, 40.0, lowest=-100.0)
 
 
 LIP_MOVES: dict[str, LipMove] = {
@@ -151,10 +152,10 @@ LIP_MOVES: dict[str, LipMove] = {
     "mouthShrugLower": LipMove((0, 0.8, 0.6), (0, 4.6, 2.4), (0, -0.4, 0), (0, 0.7, 0.8), (0, -3.1, -0.4)),
 }
 SIDED_LIP_MOVES: dict[str, LipMove] = {
-    "mouthSmile": LipMove((0, 0.8, -1.2), (0, 0.6, -1.2), (8.5, 7.5, -5.0), power=1.7, reach=34),
-    "mouthFrown": LipMove((0, -0.6, 0), (0, -0.8, 0.2), (2.0, -7.0, -1.8), power=2.6, reach=30),
+    "mouthSmile": LipMove((0, 0.8, -1.2), (0, 0.8, -1.2), (8.5, 7.5, -5.0), power=1.7, reach=34),
+    "mouthFrown": LipMove((0, -0.6, 0.1), (0, -0.6, 0.1), (2.0, -7.0, -1.8), power=2.6, reach=30),
     "mouthDimple": LipMove((0, 0, -0.6), (0, 0, -0.6), (4.6, 1.2, -4.6), power=2.4, reach=24),
-    "mouthStretch": LipMove((0, -0.4, -0.8), (0, -1.0, -0.8), (9.0, -3.4, -4.6), power=1.7, reach=34),
+    "mouthStretch": LipMove((0, -0.6, -0.8), (0, -0.6, -0.8), (9.0, -3.4, -4.6), power=1.7, reach=34),
     "mouthPress": LipMove(
         (0, -2.0, -1.0), (0, 2.2, -1.0), (1.4, 0.2, -1.2), (0, 2.0, -0.6), (0, -2.2, -0.6), reach=20
     ),
@@ -194,7 +195,7 @@ def mouth_shapes(body: Body) -> dict[str, np.ndarray]:
     out = {n: lips(body, m) for n, m in LIP_MOVES.items()}
     out["mouthShrugLower"] += bump(body, (0, -92, 22), (15, 8, 14), (0, 2.2, 0.8), both=False)
     opened = jaw_turn(body, weight, JAW_DEGREES) + jaw * np.array([0.0, -1.5, 0.5])
-    opened += lips(body, LipMove((0, 0.4, 0), (0, 0, 0), (-3.0, 0, 0.5), power=1.4, reach=34))
+    opened += lips(body, LipMove((0, 0.4, 0), (0, 0, 0), (-5.0, 0, 1.0), power=1.2, reach=36))
     out["jawOpen"] = opened
     out["mouthClose"] = close_lips(body, opened)
     out["jawForward"] = jaw * np.array([0.0, -0.6, 6.5])
@@ -205,10 +206,9 @@ def mouth_shapes(body: Body) -> dict[str, np.ndarray]:
     puff = bump(body, (44, -62, 0), (15, 15, 22), (8.5, 0, 5.5)) + bump(
         body, (20, -58, 24), (9, 7, 12), (1.2, 0, 3.0)
     )
-    red = np.where(lip_rings(body), 0.25, 1.0)[:, None]
-    out["cheekPuff"] = body.with_inside(
-        puff * red + bump(body, (0, -84, 25), (16, 7, 14), (0, 0, 2.0), both=False) * red
-    )
+    puff += bump(body, (0, -86, 25), (16, 6, 14), (0, 0, 2.0), both=False)
+    away = smoothstep(mouth_distance(body.rest), -2.0, 12.0)[:, None]
+    out["cheekPuff"] = body.with_inside(puff * np.where(lip_rings(body)[:, None], 0.0, away))
     out["tongueOut"] = tongue_out(body)
     cheeks = _cheeks(body)
     for name, move in SIDED_LIP_MOVES.items():

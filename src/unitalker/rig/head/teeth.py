@@ -11,7 +11,7 @@ FRONT = 23.0  # z of the upper front teeth, mm
 _WIDTHS = (
     np.array([4.3, 3.4, 4.0, 3.6, 3.6, 4.8, 4.6]) * 2
 )  # middle to back: breadths of the seven teeth of a side
-_STEPS = 5  # columns of vertices per tooth
+_STEPS = 4  # columns of vertices per tooth
 
 
 def _arch(breadth: float, depth: float, count: int) -> tuple[np.ndarray, np.ndarray]:
