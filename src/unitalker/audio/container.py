@@ -242,7 +242,7 @@ class Film:
         import av
 
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-        frame = self._convert.reformat(frame, format="yuv420p", dst_colorspace="ITU709")
+        frame = self._convert.reformat(frame, format="yuv420p", dst_colorspace=_BT709)
         frame.pts = self._count
         frame.time_base = 1 / self._picture.average_rate
         self._count += 1
