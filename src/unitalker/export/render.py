@@ -15,8 +15,6 @@ from unitalker.rig.rig import Material, Rig
 
 _PLAIN = (0.62, 0.42, 0.33)
 _HALF = np.float32(0.5)
-_FINE = 2
-_POINTS = ((np.arange(_FINE) + 0.5) / _FINE).astype(np.float32)
 _RUN = 8192
 _SHADE_WARMTH = (0.85, 1.0, 1.05)
 _REACH = 0.035
@@ -38,15 +36,18 @@ class Renderer:
     """Draws one rig, always from the same camera.
 
     view: "front", "three_quarter" (35° towards the character's left) or "side" (its left profile).
+    fine: edges are drawn with fine × fine points a pixel, 1 to 8; surfaces between them with one.
     The camera is set once from the neutral face, so frames of one renderer line up; equal vertices give
     an equal picture.
     Raises ExportError for an unknown view or a size below 16 or above 4096.
     """
 
-    def __init__(self, rig: Rig, size: int = 512, view: str = "front") -> None:
+    def __init__(self, rig: Rig, size: int = 512, view: str = "front", fine: int = 3) -> None:
         if not 16 <= size <= 4096:
             raise ExportError(f"A picture's size must be 16 to 4096 pixels, not {size}.")
-        self.rig, self.size, self.view = rig, int(size), view
+        if not 1 <= fine <= 8:
+            raise ExportError(f"Edges take 1 to 8 points a pixel along each axis, not {fine}.")
+        self.rig, self.size, self.view, self.fine = rig, int(size), view, int(fine)
         self.camera = frame_head(rig, self.size, view)
         materials = _materials(rig)
         self._tables = np.concatenate([look.table(m).reshape(-1, 3) for m in materials])
@@ -80,16 +81,18 @@ class Renderer:
         self, picture: np.ndarray, scene: _Scene, marked: np.ndarray, shade: np.ndarray
     ) -> None:
         """Draws the marked pixels anew as the mean of a grid of points inside each."""
+        fine = self.fine
+        points = ((np.arange(fine) + 0.5) / fine).astype(np.float32)
         which = touching(scene.corners, marked)
-        owner = nearest_inside(scene.corners.take(which), marked, _FINE)
+        owner = nearest_inside(scene.corners.take(which), marked, fine)
         row, column = np.nonzero(marked)
-        colours = np.repeat(self._background[row, column].astype(np.float32), _FINE**2, axis=0)
+        colours = np.repeat(self._background[row, column].astype(np.float32), fine**2, axis=0)
         mark, point = np.nonzero(owner >= 0)
-        x = column[mark].astype(np.float32) + _POINTS[point % _FINE]
-        y = row[mark].astype(np.float32) + _POINTS[point // _FINE]
+        x = column[mark].astype(np.float32) + points[point % fine]
+        y = row[mark].astype(np.float32) + points[point // fine]
         dark = shade[row[mark] * self.size + column[mark]]
-        colours[mark * _FINE**2 + point] = self._colours(scene, which[owner[mark, point]], x, y, dark)
-        picture[row, column] = colours.reshape(-1, _FINE**2, 3).mean(axis=1)
+        colours[mark * fine**2 + point] = self._colours(scene, which[owner[mark, point]], x, y, dark)
+        picture[row, column] = colours.reshape(-1, fine**2, 3).mean(axis=1)
 
     def _scene(self, points: np.ndarray) -> _Scene:
         """The triangles that face the camera, with what is to be interpolated over them."""

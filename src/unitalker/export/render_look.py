@@ -88,9 +88,10 @@ def _gloss(normal: np.ndarray, towards: np.ndarray, roughness: float) -> np.ndar
 
 
 def background(size: int) -> np.ndarray:
-    """(size, size, 3) uint8: a calm grey-blue, lighter behind the head."""
+    """(size, size, 3) uint8: a calm grey-blue, lighter behind the head, dithered against bands."""
     axis = (np.arange(size) + 0.5) / size * 2 - 1
     y, x = np.meshgrid(axis, axis, indexing="ij")
     glow = np.exp(-(x * x + (y + 0.1) ** 2) / 1.1)[..., None]
     edge, middle = np.array([52.0, 57.0, 66.0]), np.array([132.0, 140.0, 150.0])
-    return np.round(edge + (middle - edge) * glow).astype(np.uint8)
+    grain = np.random.default_rng(0).random((size, size, 1))
+    return np.floor(edge + (middle - edge) * glow + grain).astype(np.uint8)
