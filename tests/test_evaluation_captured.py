@@ -18,6 +18,7 @@ from unitalker.evaluation import captured
 from unitalker.evaluation.captured import Case, LipGauge, inner_lips, word_scores
 from unitalker.evaluation.scoring import ARKIT, rest_sounds, score_cases
 from unitalker.motion import Motion
+from unitalker.rig import builtin_head
 from unitalker.rig.rig import Rig
 
 ASSETS = Path(__file__).parents[2] / "shared" / "assets"
@@ -58,6 +59,15 @@ def test_lip_gauge_reads_the_gap_of_the_posed_mesh() -> None:
     )
     with pytest.raises(RigError, match="no region 'lips'"):
         inner_lips(Rig("bare", rig.vertices, rig.faces, NAMES, rig.shapes))
+
+
+def test_the_builtin_heads_gauge_sits_at_its_lip_landmarks() -> None:
+    head = builtin_head()
+    upper, lower = inner_lips(head)
+    assert head.landmarks["upper_lip_inner"] in upper and head.landmarks["lower_lip_inner"] in lower
+    gauge = LipGauge.of(head)
+    open_cm = dict(zip(gauge.names, gauge.gap, strict=True))
+    assert open_cm["jawOpen"] == pytest.approx(-open_cm["mouthClose"], abs=0.1) and open_cm["jawOpen"] > 1
 
 
 def test_word_scores_in_closed_form() -> None:

@@ -15,6 +15,7 @@ from unitalker.annotations.flame import DIM, FLAME_NAMES, PARENTS, FlameModel, l
 from unitalker.annotations.flame_layer import FlameLayer, rotation_matrices
 from unitalker.annotations.flame_rig import fit_hinge, flame_codes, flame_from_rig
 from unitalker.errors import AnnotationError, RigError
+from unitalker.rig import builtin_head
 from unitalker.rig.rig import Rig
 
 ASSETS = Path(__file__).parents[2] / "shared" / "assets"
@@ -221,6 +222,10 @@ def test_a_model_of_a_real_rig_follows_its_weights() -> None:
             (stored["arkit_deltas"] / 100).astype(np.float32),
         )
     _follows(rig)
+
+
+def test_a_model_of_the_builtin_head_follows_its_weights() -> None:
+    _follows(builtin_head())
 
 
 def _follows(rig: Rig) -> None:

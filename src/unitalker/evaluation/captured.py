@@ -25,7 +25,7 @@ OPEN_VOWELS = frozenset(_OPEN.split())
 START_WINDOW = (-0.100, 0.100)  # seconds around the start of a word that begins with closed lips
 END_WINDOW = (-0.140, 0.060)  # seconds around the end of a word that ends with closed lips
 CLOSED, OPEN, LARGE = 0.20, 0.30, 95.0  # shares of the clip's 95th percentile gap
-MIDDLE = 0.12  # half-width of "near the middle" of the lips, as a share of their width
+MIDDLE = 0.08  # half-width of "near the middle" of the lips, as a share of their width
 GAUGE_VERTICES = 3
 
 
