@@ -11,7 +11,7 @@ from unitalker.rig.head.surface import bell, smoothstep
 
 _EAR_RINGS = np.array([0.16, 0.32, 0.46, 0.58, 0.68, 0.77, 0.86, 0.93, 1.0, 1.0, 0.9])
 _EAR_SECTORS = 26
-_HAIR_ROWS, _HAIR_COLUMNS = 17, 56
+_HAIR_ROWS, _HAIR_COLUMNS = 17, 52
 
 
 def _ear_outline(turn: np.ndarray) -> np.ndarray:

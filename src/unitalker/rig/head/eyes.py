@@ -18,12 +18,12 @@ def eyeball(side: float) -> Part:
     centre = line.EYE * np.array([side, 1.0, 1.0])
     polar = np.radians(_ANGLES)[:, None]
     turn = np.linspace(0, 2 * np.pi, _SECTORS, endpoint=False)[None, :] * side
-    radius = line.EYE_RADIUS + 0.55 * bell(_ANGLES / 14.0)[:, None]
+    radius = line.EYE_RADIUS + 0.35 * bell(_ANGLES / 14.0)[:, None]
     shape = np.stack(
         [np.sin(polar) * np.cos(turn), np.sin(polar) * np.sin(turn), np.cos(polar) + 0 * turn], -1
     )
     ring = (shape * radius[..., None]).reshape(-1, 3)
-    vertices = np.concatenate([[[0.0, 0.0, line.EYE_RADIUS + 0.55]], ring]) + centre
+    vertices = np.concatenate([[[0.0, 0.0, line.EYE_RADIUS + 0.35]], ring]) + centre
     faces = np.concatenate(
         [fan(0, 1 + np.arange(_SECTORS)), 1 + grid_faces(len(_ANGLES), _SECTORS, wrap=True)]
     )

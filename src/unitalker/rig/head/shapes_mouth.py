@@ -75,10 +75,10 @@ def jaw_weight(body: Body) -> np.ndarray:
     skin = (body.kind >= 0) & (body.kind < 3)
     red = lip_rings(body)
     chin = skin & (azimuth < 32) & (points[:, 1] < -84) & (level > -113)
-    one = (red & (body.side < 0) & (body.t < 0.5)) | chin
+    one = (red & (body.side < 0) & (body.t < 0.36)) | chin
     over = -47.0 + 20.0 * smoothstep(azimuth, 25, 70)
     zero = skin & ((points[:, 1] > over) | (azimuth > 100) | (level < -139) | (body.kind == 2))
-    zero |= red & (body.side > 0) & (body.t < 0.5)
+    zero |= red & (body.side > 0) & (body.t < 0.36)
     weight = np.zeros((len(points), 1))
     weight[one] = 1.0
     weight = np.clip(body.spread(one | zero, weight, smooth=2), 0, 1)[:, 0]
@@ -116,8 +116,8 @@ def jaw_turn(body: Body, weight: np.ndarray, degrees: float) -> np.ndarray:
     return turned - body.rest
 
 
-def close_lips(body: Body, opened: np.ndarray) -> np.ndarray:
-    """The movement that shuts the lips over an open jaw: jawOpen + this has both contact lines in one place."""
+def close_lips(body: Body, opened: np.ndarray, reach: float = 40.0) -> np.ndarray:
+    """The movement that shuts the lips over a moved jaw: `opened` + this has both contact lines in one place."""
     out = np.zeros_like(body.rest)
     red = lip_rings(body)
     contact = np.nonzero((body.kind == 1) & (body.ring == 0))[0]
@@ -132,7 +132,7 @@ def close_lips(body: Body, opened: np.ndarray) -> np.ndarray:
         lower = place.get((column, -1, sign), place.get((column, -1, 0)))
         meet = where[upper] + 0.45 * (where[lower] - where[upper])
         out[i] = meet - where[upper if side > 0 else lower]
-    return around(body, out, 40.0, lowest=-100.0)
+    return around(body, out, reach, lowest=-100.0)
 
 
 LIP_MOVES: dict[str, LipMove] = {
@@ -143,13 +143,13 @@ LIP_MOVES: dict[str, LipMove] = {
         (0, 0.6, 6.0), (0, -0.2, 6.0), (-10.5, 0, 4.0), (0, -0.6, 2.6), (0, 0.2, 2.6), power=1.25, reach=32
     ),
     "mouthRollUpper": LipMove(
-        (0, -3.4, -1.6), (0, 0.4, 0), (-0.3, 0, -0.8), (0, 3.2, -2.0), (0, -0.6, 0), reach=20
+        (0, -3.4, -1.6), (0, 0.4, 0), (-0.3, 0, -0.8), (0, 3.0, -2.0), (0, -0.8, -2.6), reach=20
     ),
     "mouthRollLower": LipMove(
-        (0, 0, 0), (0, 4.2, -1.6), (-0.3, 0, -0.8), (0, 0, 0), (0, -4.0, -2.0), reach=20
+        (0, 0, 0), (0, 4.2, -1.6), (-0.3, 0, -0.8), (0, 0.2, -2.6), (0, -4.0, -2.0), reach=20
     ),
-    "mouthShrugUpper": LipMove((0, 2.8, 1.6), (0, 0.6, 0.4), (0, 0.6, 0), (0, -0.6, 0.3), (0, 1.2, 0.8)),
-    "mouthShrugLower": LipMove((0, 0.8, 0.6), (0, 4.6, 2.4), (0, -0.4, 0), (0, 0.7, 0.8), (0, -3.1, -0.4)),
+    "mouthShrugUpper": LipMove((0, 2.8, 1.6), (0, 0.6, 0.4), (0, 0.6, 0), (0, -0.6, 0.3), (0, 1.6, 1.5)),
+    "mouthShrugLower": LipMove((0, 0.8, 0.6), (0, 4.6, 2.4), (0, -0.4, 0), (0, 0.7, 0.8), (0, -3.1, -1.0)),
 }
 SIDED_LIP_MOVES: dict[str, LipMove] = {
     "mouthSmile": LipMove((0, 0.8, -1.2), (0, 0.8, -1.2), (8.5, 7.5, -5.0), power=1.7, reach=34),
@@ -198,9 +198,10 @@ def mouth_shapes(body: Body) -> dict[str, np.ndarray]:
     opened += lips(body, LipMove((0, 0.4, 0), (0, 0, 0), (-5.0, 0, 1.0), power=1.2, reach=36))
     out["jawOpen"] = opened
     out["mouthClose"] = close_lips(body, opened)
-    out["jawForward"] = jaw * np.array([0.0, -0.6, 6.5])
-    out["jawLeft"] = jaw * np.array([7.0, -0.8, 0.0])
-    out["jawRight"] = jaw * np.array([-7.0, -0.8, 0.0])
+    for name, slide in (("jawForward", (0.0, -0.6, 6.5)), ("jawLeft", (7.0, -0.8, 0.0))):
+        out[name] = jaw * np.array(slide)
+        out[name] += close_lips(body, out[name], 30.0)
+    out["jawRight"] = body.mirror(out["jawLeft"])
     aside = around(body, np.where(lip_rings(body)[:, None], np.array([8.5, 0.0, -0.5]), 0.0), 32.0)
     out["mouthLeft"], out["mouthRight"] = aside, body.mirror(aside)
     puff = bump(body, (44, -62, 0), (15, 15, 22), (8.5, 0, 5.5)) + bump(
@@ -227,6 +228,6 @@ def tongue_out(body: Body) -> np.ndarray:
     bend = smoothstep(along, 0.55, 1.0)
     out = lips(body, LipMove((0, 2.2, 0.6), (0, -6.0, 1.2), (-2.0, -1.2, 0.5), power=2.2, reach=30))
     target = np.stack([-0.22 * body.rest[:, 0] * k, 4.6 * k - 13.0 * bend**2, 41.0 * k], -1)
-    flat = np.stack([0 * k, -0.35 * k * (body.rest[:, 1] + 74.0), 0 * k], -1)
+    flat = np.stack([0 * k, -0.1 * k * (body.rest[:, 1] + 74.0), 0 * k], -1)
     out[on] = (target + flat)[on]
     return out

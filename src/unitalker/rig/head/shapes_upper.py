@@ -93,19 +93,19 @@ def _one(body: Body, centre: tuple, width: tuple, move: tuple) -> np.ndarray:
 
 def _brow_and_nose(body: Body) -> dict[str, np.ndarray]:
     """Left brow, cheek and nose shapes by their name without the side."""
-    down = _one(body, (17, 17, 18), (11, 7.5, 16), (-2.2, -5.2, 0.9)) + _one(
-        body, (37, 19, 10), (12, 7.5, 16), (-0.6, -3.4, 0.2)
+    down = _one(body, (17, 17, 18), (11, 7.5, 16), (-2.6, -6.4, 1.0)) + _one(
+        body, (37, 19, 10), (12, 7.5, 16), (-0.6, -4.0, 0.2)
     )
     squint = _one(body, (36, -24, 8), (14, 10, 18), (0.4, 4.2, 2.2)) + lids(body, 0.02, 0.24)
     sneer = (
-        _one(body, (13, -39, 26), (6.5, 8, 14), (0.6, 3.8, 0.6))
+        _one(body, (13, -39, 26), (6.5, 8, 14), (0.8, 5.4, 0.6))
         + _one(body, (9, -14, 20), (6, 9, 14), (0.0, 1.6, 1.0))
-        + _one(body, (22, -50, 20), (8, 8, 14), (0.0, 2.4, 0.8))
+        + _one(body, (22, -50, 20), (8, 8, 14), (0.0, 3.4, 1.0))
         + _one(body, (12, 13, 18), (8, 6, 14), (-0.8, -1.8, 0.4))
     )
     return {
         "browDown": down,
-        "browOuterUp": _one(body, (41, 19, 8), (13, 11, 18), (0.4, 6.4, -0.4)),
+        "browOuterUp": _one(body, (39, 19, 8), (15, 11, 18), (0.2, 7.6, -0.4)),
         "cheekSquint": squint,
         "noseSneer": sneer,
     }
@@ -116,7 +116,7 @@ def upper_shapes(body: Body) -> dict[str, np.ndarray]:
     out = {}
     for name, one in (_eye_shapes(body) | _brow_and_nose(body)).items():
         out[f"{name}Left"], out[f"{name}Right"] = one, body.mirror(one)
-    inner = _one(body, (12, 19, 18), (11, 11, 18), (0.4, 6.6, -0.2))
+    inner = _one(body, (12, 19, 18), (11, 11, 18), (0.4, 8.6, -0.2))
     out["browInnerUp"] = inner + body.mirror(inner)
     # towards the nose is "in" for both eyes, so the mirrored movement already carries the right name
     return out

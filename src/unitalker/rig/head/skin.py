@@ -21,7 +21,7 @@ POUCH = (  # rings of the mouth's inside: depth behind the lips, opening up and 
     (40.0, 15.0, 1.22),
     (58.0, 10.0, 0.95),
 )
-INNER_LID = ((0.8, 0.0), (0.55, 3.0), (0.3, 6.0))  # height over the eyeball, mm outwards from the lid's edge
+INNER_LID = ((0.95, 0.0), (0.9, 2.6), (0.9, 5.2))  # height over the eyeball, mm outwards from the lid's edge
 
 
 def _edge_order(half: layout.Half, kind: int, last: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -99,7 +99,7 @@ def tongue() -> Part:
     along = np.linspace(0, 1, rings) ** 0.85
     turn = np.linspace(0, 2 * np.pi, sectors, endpoint=False)
     width = 17.0 * np.sqrt(np.clip(1 - smoothstep(along, 0.3, 1.06) * 0.96, 0, 1)) * (0.9 + 0.1 * along)
-    thick = 6.6 * np.sqrt(np.clip(1 - smoothstep(along, 0.2, 1.05) * 0.93, 0, 1))
+    thick = 6.6 * np.sqrt(np.clip(1 - smoothstep(along, 0.25, 1.1) * 0.88, 0, 1))
     z = -38.0 + 52.5 * along
     y = -75.5 + 4.0 * np.sin(np.pi * np.clip(along, 0, 1) ** 1.2) - 1.0 * along
     c, s = np.cos(turn), np.sin(turn)
