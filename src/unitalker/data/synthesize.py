@@ -1,300 +1,230 @@
-"""Synthetic talking faces: espeak-ng speaks and sings, `visemes.perform` moves the face, endlessly varied."""
+"""Synthetic datasets that mirror the paper's eight in form, from our head, our texts and a speech synthesiser.
+
+Each twin has the annotation, frame rate, unit and kind of subjects of its model; what it says and how it moves is
+ours. `utterances` gives the same clips without files.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
-from unitalker.data import texts, tts
-from unitalker.data.nonspeech import random_nonspeech
-from unitalker.data.singing import sing
-from unitalker.data.tts import RATE, Phone, Spoken
-from unitalker.data.visemes import loudness, perform
-from unitalker.data.visemes_style import Style, random_style
-from unitalker.data.visemes_upper import head_motion
-from unitalker.errors import ConfigError, DataError, unknown
+from unitalker.annotations.builtin import MESHES, displacements, mesh_rows
+from unitalker.annotations.flame import FLAME_NAMES, ROTATION, SHAPE, FlameModel
+from unitalker.annotations.flame_rig import flame_codes, flame_from_rig
+from unitalker.annotations.layouts import layout
+from unitalker.annotations.vertices import vertex_names
+from unitalker.audio.writing import write_sound
+from unitalker.data.dataset import ANY, Clip, Dataset, write_manifest
+from unitalker.data.synthesize_clips import (
+    FPS,
+    KINDS,
+    Person,
+    Utterance,
+    make_utterance,
+    person,
+    utterances,
+)
+from unitalker.data.visemes import NAMES
+from unitalker.data.visemes_style import EMOTIONS
+from unitalker.errors import ConfigError, unknown
+from unitalker.motion import Motion, frame_count, resample
+from unitalker.rig import Rig, builtin_head
 
-FPS = 60
-KINDS = ("speech", "song", "rest")
-SHARES = {"speech": 0.78, "song": 0.10, "rest": 0.12}
-SUBJECTS = 64
-"""Synthetic people that `utterances` draws from; each has a voice of its own and a style of its own."""
+__all__ = ["FPS", "KINDS", "TWINS", "Person", "Twin", "Utterance", "person", "synthesize", "utterances"]
 
-_FEMALE = [
-    "f1",
-    "f2",
-    "f3",
-    "f4",
-    "f5",
-    "Annie",
-    "Alicia",
-    "Andrea",
-    "anika",
-    "aunty",
-    "belinda",
-    "grandma",
-    "linda",
-    "steph",
-    "steph2",
-    "shelby",
-]
-_MALE = [
-    "m1",
-    "m2",
-    "m3",
-    "m4",
-    "m5",
-    "m6",
-    "m7",
-    "m8",
-    "adam",
-    "Alex",
-    "Andy",
-    "Denis",
-    "Diogo",
-    "Gene",
-    "Henrique",
-    "Hugo",
-    "Jacky",
-    "Lee",
-    "Marco",
-    "Michael",
-    "Mike",
-    "antonio",
-    "benjamin",
-    "boris",
-    "caleb",
-    "david",
-    "ed",
-    "edward",
-    "ian",
-    "iven",
-    "john",
-    "max",
-    "michel",
-    "miguel",
-    "norbert",
-    "pablo",
-    "paul",
-    "pedro",
-    "quincy",
-    "rob",
-    "robert",
-    "sandro",
-    "travis",
-    "victor",
-    "zac",
-    "klatt2",
-    "klatt4",
-    "klatt6",
-]
-_ODD = ["whisper", "whisperf", "croak", "grandpa", "klatt3", "UniRobot"]
+LICENCE = "Apache-2.0"
+SOURCE = "Made by unitalker: espeak-ng speech, viseme curves and the built-in head. No person was recorded."
 
 
 @dataclass(frozen=True)
-class Person:
-    """A synthetic speaker: espeak-ng variant ("" is the plain voice), base pitch and liveliness, and a style."""
+class Twin:
+    """The form of one synthetic dataset.
 
-    name: str
-    variant: str
-    pitch: float
-    pitch_range: float
-    style: Style
-
-
-@dataclass(frozen=True)
-class Utterance:
-    """One clip: sound at 16 kHz, its phones, ARKit weights (T, 52) at 60 fps, T = round(seconds · 60)."""
-
-    samples: np.ndarray
-    phones: list[Phone]
-    weights60: np.ndarray
-    subject_name: str
-    style: Style
-    language: str
-    kind: str
-    head_pose: np.ndarray
-    text: str = ""
-
-    @property
-    def seconds(self) -> float:
-        return len(self.samples) / RATE
-
-
-def person(index: int, seed: int = 0) -> Person:
-    """Synthetic person number `index` of the family `seed`: always the same."""
-    rng = np.random.default_rng([seed, 7919, index])
-    draw = rng.random()
-    if draw < 0.42:
-        variant, pitch = _pick(rng, _FEMALE), rng.uniform(40, 80)
-    elif draw < 0.84:
-        variant, pitch = _pick(rng, _MALE), rng.uniform(20, 65)
-    elif draw < 0.91:
-        variant, pitch = "", rng.uniform(30, 65)
-    elif draw < 0.96:
-        variant, pitch = _pick(rng, ["f2", "f4", "f5"]), rng.uniform(85, 99)
-    else:
-        variant, pitch = _pick(rng, _ODD), rng.uniform(30, 70)
-    liveliness = float(np.clip(rng.normal(55, 20), 5, 99))
-    return Person(f"s{index:03d}", variant, float(pitch), liveliness, random_style(rng))
-
-
-def utterances(
-    seed: int,
-    hours: float,
-    *,
-    languages: Sequence[str] | None = None,
-    kinds: Sequence[str] = KINDS,
-    subjects: int = SUBJECTS,
-    blinks: bool = True,
-) -> Iterator[Utterance]:
-    """Clips of synthetic people until `hours` of sound are made; a pure function of the arguments.
-
-    languages: codes of `texts.languages()`; default all, English a quarter. kinds: any of KINDS.
-    blinks: False leaves out what sound cannot tell (blinks, gaze, random brow accents).
-    Raises ConfigError for an unknown kind or language, DataError when the TTS extra is missing.
+    annotation: a built-in annotation or weight layout. metres: length of the unit that vertices are stored in
+    (the manifest's `scale` brings them to the annotation's unit). seconds: sound made by default; there is at
+    least one clip a subject. language: code, or "" for all. emotions: subjects act all of them.
     """
-    for kind in kinds:
-        if kind not in KINDS:
-            raise ConfigError(unknown("kind of utterance", kind, KINDS))
-    codes, chances = _language_shares(languages)
-    shares = np.array([SHARES[k] for k in kinds])
-    made, index = 0.0, 0
-    while made < hours * 3600:
-        rng = np.random.default_rng([seed, index])
-        kind = str(rng.choice(list(kinds), p=shares / shares.sum()))
-        code = str(rng.choice(codes, p=chances))
-        who = person(int(rng.integers(subjects)))
-        one = make_utterance(kind, code, who, rng, blinks=blinks)
+
+    annotation: str
+    fps: float
+    subjects: int
+    kind: str = "speech"
+    language: str = ""
+    emotions: bool = False
+    unit: str = "weight"
+    metres: float = 1.0
+    seconds: float = 600.0
+
+
+TWINS: dict[str, Twin] = {
+    "syn-d0": Twin("head", 25, 6, unit="u", metres=0.2, language="en", seconds=60),
+    "syn-d1": Twin("face", 60, 12, unit="m", language="en", seconds=60),
+    "syn-d2": Twin("face", 30, 13, unit="mm", metres=0.001, language="en", seconds=60),
+    "syn-d3": Twin("arkit52", 30, 48),
+    "syn-d4": Twin("arkit52", 30, 24, emotions=True, language="en"),
+    "syn-d5": Twin("flame413", 30, 240, unit="flame"),
+    "syn-d6": Twin("arkit51", 60, 8, language="zh"),
+    "syn-d7": Twin("arkit51", 60, 11, kind="song"),
+    "syn-rest": Twin("arkit52", 60, 1, kind="rest"),
+}
+"""Name → form. The paper's D0 … D7 in order, and sounds that are no voice with a face at rest."""
+
+
+def synthesize(
+    out_dir: str | Path,
+    *,
+    kinds: Sequence[str] | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    progress: Callable[[str, float], None] | None = None,
+) -> list[Path]:
+    """Write synthetic datasets into folders of `out_dir` named after them; returns those folders.
+
+    kinds: names of TWINS, default all. seconds: sound in each, default the twin's own. seed: other people and
+    other clips. progress: called with the dataset's name and the share done. A folder's manifest is written last.
+    Raises ConfigError for an unknown name or length, DataError when the TTS extra is missing.
+    """
+    names = list(kinds) if kinds is not None else list(TWINS)
+    for name in names:
+        if name not in TWINS:
+            raise ConfigError(unknown("synthetic dataset", name, TWINS, limit=len(TWINS)))
+    if seconds is not None and not seconds > 0:
+        raise ConfigError(f"The length of a synthetic dataset must be above 0 seconds, not {seconds}.")
+    rig = builtin_head()
+    return [
+        _write(Path(out_dir) / name, name, replace(TWINS[name], seconds=seconds or TWINS[name].seconds), rig, seed,
+               progress)
+        for name in names
+    ]  # fmt: skip
+
+
+def _write(
+    folder: Path, name: str, twin: Twin, rig: Rig, seed: int, progress: Callable[[str, float], None] | None
+) -> Path:
+    (folder / "audio").mkdir(parents=True, exist_ok=True)
+    (folder / "motion").mkdir(exist_ok=True)
+    family = [seed, *name.encode()]
+    people = [person(i, int(np.random.default_rng(family).integers(1 << 30))) for i in range(twin.subjects)]
+    bodies = {p.name: _identity(rig, np.random.default_rng([*family, i])) for i, p in enumerate(people)}
+    model = flame_from_rig(rig) if twin.annotation == "flame413" else None
+    clips, made = [], 0.0
+    for number, one in enumerate(_clips(twin, people, family)):
+        subject = ANY if twin.kind == "rest" else one.subject_name
+        clip = _clip(number, subject, one, twin)
+        values = _values(one, twin, rig, model, bodies[one.subject_name])
+        write_sound(folder / clip.audio, one.samples)
+        _save(folder / clip.motion, values)
+        clips.append(clip)
         made += one.seconds
-        index += 1
+        if progress:
+            progress(name, min(made / twin.seconds, 1.0))
+    subjects = (ANY,) if twin.kind == "rest" else tuple(p.name for p in people)
+    dataset = Dataset(
+        folder, name, twin.annotation, twin.fps, twin.unit, _names(twin, rig), subjects, tuple(clips),
+        scale=_scale(twin), templates=_templates(folder, twin, rig, bodies), licence=LICENCE, source=SOURCE,
+    )  # fmt: skip
+    write_manifest(dataset)
+    return folder
+
+
+def _clips(twin: Twin, people: list[Person], family: list[int]) -> Iterator[Utterance]:
+    """Clips of each person in turn, until the seconds are full and everyone has spoken."""
+    from unitalker.data.texts import languages
+
+    made, number = 0.0, 0
+    feelings = list(EMOTIONS) if twin.emotions else ["neutral"]
+    while made < twin.seconds or number < len(people):
+        rng = np.random.default_rng([*family, 1 << 20, number])
+        who = people[number % len(people)]
+        feeling = feelings[number // len(people) % len(feelings)]
+        who = replace(who, style=replace(who.style, emotion=feeling))
+        code = twin.language or languages()[int(rng.integers(len(languages())))]
+        one = make_utterance(twin.kind, code, who, rng)
+        made += one.seconds
+        number += 1
         yield one
 
 
-def _language_shares(languages: Sequence[str] | None) -> tuple[list[str], np.ndarray]:
-    known = texts.languages()
-    codes = list(languages or known)
-    for code in codes:
-        if code not in known:
-            raise ConfigError(unknown("language with built-in text", code, known))
-    if "en" not in codes or len(codes) < 3:
-        return codes, np.full(len(codes), 1 / len(codes))
-    favoured = {"en": 0.25, "zh": 0.08, "de": 0.05, "fr": 0.05, "es": 0.05}
-    rest = [c for c in codes if c not in favoured]
-    chances = np.array([favoured.get(c, 0.52 / max(len(rest), 1)) for c in codes])
-    return codes, chances / chances.sum()
-
-
-def make_utterance(
-    kind: str,
-    code: str,
-    who: Person,
-    rng: np.random.Generator,
-    *,
-    blinks: bool = True,
-    text: str | None = None,
-) -> Utterance:
-    """One clip of `who`: speech or song in language `code`, or a sound without a voice and a face at rest."""
-    if kind == "rest":
-        return _rest(who, rng, blinks)
-    spoken = _sing(code, who, rng) if kind == "song" else _say(code, who, rng, text)
-    effort = float(np.clip(rng.normal(0, 0.5), -1, 1))
-    samples = tilt(spoken.samples, effort)
-    samples, phones = _framed(samples, spoken.phones, rng)
-    style = replace(who.style, jaw=who.style.jaw * (1 + 0.18 * effort))
-    return _performed(samples, phones, style, who, code, kind, rng, blinks, spoken.text)
-
-
-def _performed(
-    samples: np.ndarray,
-    phones: list[Phone],
-    style: Style,
-    who: Person,
-    code: str,
-    kind: str,
-    rng: np.random.Generator,
-    blinks: bool,
-    text: str,
-) -> Utterance:
-    seconds = len(samples) / RATE
-    energy = loudness(samples, seconds, FPS)
-    weights = perform(phones, seconds, FPS, style, energy, rng if blinks else None)
-    head = head_motion(phones, seconds, FPS, style, rng)
-    level = 10 ** (rng.uniform(-32, -12) / 20)
-    loud = np.sqrt(np.mean(samples**2)) if kind != "rest" else 0.0
-    gain = (
-        min(level / max(float(loud), 1e-6), 0.98 / max(float(np.abs(samples).max()), 1e-6)) if loud else 1.0
-    )
-    samples = samples * gain
-    if rng.random() < 0.5:
-        samples = samples + rng.normal(0, 10 ** (rng.uniform(-85, -62) / 20), len(samples))
-    return Utterance(
-        np.clip(samples, -1, 1).astype(np.float32), phones, weights, who.name, style, code, kind, head, text
+def _clip(number: int, subject: str, one: Utterance, twin: Twin) -> Clip:
+    stem = f"{subject}_{number:05d}"
+    phones = tuple((round(p.start_s, 5), round(p.end_s, 5), p.ipa) for p in one.phones)
+    split = ("train", "train", "val", "train", "train", "test", "train", "train", "train", "train")
+    return Clip(
+        id=stem,
+        subject=subject,
+        audio=f"audio/{stem}.flac",
+        motion=f"motion/{stem}.npy",
+        split=split[(number // max(twin.subjects, 1) + number) % 10],
+        seconds=one.seconds,
+        text=one.text,
+        language=one.language,
+        phones=phones,
+        notes=one.style.emotion if twin.emotions else "",
     )
 
 
-def _say(code: str, who: Person, rng: np.random.Generator, text: str | None) -> Spoken:
-    voice = _pick(rng, texts.voices_of(code))
-    for _ in range(8):
-        words = text or texts.random_text(code, rng)
-        try:
-            return tts.speak(
-                words,
-                voice,
-                rate=float(np.clip(np.exp(rng.normal(0, 0.2)), 0.7, 1.5)),
-                pitch=float(np.clip(who.pitch + rng.normal(0, 6), 0, 99)),
-                pitch_range=float(np.clip(who.pitch_range + rng.normal(0, 10), 0, 99)),
-                variant=who.variant or None,
-            )
-        except DataError:
-            if text:
-                raise
-    raise DataError(f"The voice {voice!r} could say none of eight texts in the language {code!r}.")
+def _values(one: Utterance, twin: Twin, rig: Rig, model: FlameModel | None, body: np.ndarray) -> np.ndarray:
+    """(T, D) float32 numbers of the twin's annotation, T = round(seconds · fps)."""
+    frames = frame_count(one.seconds, twin.fps)
+    curves = resample(Motion(one.weights60, NAMES, FPS, "arkit52", "weight"), twin.fps, frames)
+    if twin.annotation in MESHES:
+        native = displacements(twin.annotation, rig, curves.values, NAMES)
+        return (native / _scale(twin)).astype(np.float32)
+    if model is None:
+        return curves.select(layout(twin.annotation).names)
+    values = flame_codes(curves.values, NAMES, model)
+    values[:, : min(len(body), SHAPE)] = body[:SHAPE]
+    turns = Motion(one.head_pose, ("pitch", "yaw", "roll"), FPS, "head", "rad")
+    values[:, ROTATION] = rotation_columns(resample(turns, twin.fps, frames).values)
+    return values
 
 
-def _sing(code: str, who: Person, rng: np.random.Generator) -> Spoken:
-    """A sentence or some words, sung; whispering voices sing with the plain voice."""
-    variant = None if who.variant.startswith("whisper") else who.variant or None
-    voice = _pick(rng, texts.voices_of(code))
-    for _ in range(8):
-        words = _pick(rng, texts.sentences(code)) if rng.random() < 0.7 else texts.word_list(code, rng, 5)
-        try:
-            return sing(words, voice, rng=rng, pitch=who.pitch, variant=variant)[0]
-        except DataError:
-            continue
-    raise DataError(f"The voice {voice!r} could sing none of eight texts in the language {code!r}.")
+def rotation_columns(angles: np.ndarray) -> np.ndarray:
+    """(T, 6) first two columns of the rotation by pitch, yaw, roll (T, 3) in radians: roll first, yaw last."""
+    from scipy.spatial.transform import Rotation
+
+    turn = Rotation.from_euler("YXZ", np.asarray(angles)[:, [1, 0, 2]] * (1, 1, -1)).as_matrix()
+    return np.concatenate([turn[:, :, 0], turn[:, :, 1]], axis=1).astype(np.float32)
 
 
-def _rest(who: Person, rng: np.random.Generator, blinks: bool) -> Utterance:
-    """A sound that is no voice, a face that does nothing."""
-    _, samples = random_nonspeech(float(rng.uniform(2, 8)), rng)
-    phones = [Phone(0.0, len(samples) / RATE, "")]
-    return _performed(samples, phones, who.style, who, "", "rest", rng, blinks, "")
+def _identity(rig: Rig, rng: np.random.Generator) -> np.ndarray:
+    """Strengths of the rig's identity shapes for one person."""
+    return np.clip(rng.normal(0, 0.5, len(rig.identity_names)), -1.2, 1.2).astype(np.float32)
 
 
-def tilt(samples: np.ndarray, effort: float) -> np.ndarray:
-    """Vocal effort -1 (soft) … 1 (shouted) as spectral tilt: up to 9 dB less or more above about 1 kHz."""
-    from scipy.signal import lfilter
-
-    low = lfilter([0.28], [1, -0.72], samples)
-    return low + (samples - low) * 10 ** (9 * effort / 20)
+def _scale(twin: Twin) -> float:
+    """What a stored number is multiplied by to be in the annotation's own unit."""
+    return twin.metres / MESHES[twin.annotation][2] if twin.annotation in MESHES else 1.0
 
 
-def _framed(
-    samples: np.ndarray, phones: Sequence[Phone], rng: np.random.Generator
-) -> tuple[np.ndarray, list[Phone]]:
-    """The clip with silence before and after, and the phones moved along."""
-    before, after = rng.uniform(0.1, 0.9), rng.uniform(0.15, 1.0)
-    if rng.random() < 0.1:
-        before += rng.uniform(0.5, 2.0)
-    head, tail = int(before * RATE), int(after * RATE)
-    out = np.concatenate([np.zeros(head), samples, np.zeros(tail)])
-    shift, end = head / RATE, len(out) / RATE
-    moved = [Phone(p.start_s + shift, p.end_s + shift, p.ipa, p.stress) for p in phones]
-    return out, [Phone(0.0, shift, ""), *moved, Phone(moved[-1].end_s if moved else shift, end, "")]
+def _names(twin: Twin, rig: Rig) -> tuple[str, ...]:
+    if twin.annotation in MESHES:
+        return vertex_names(len(mesh_rows(twin.annotation, rig)))
+    return FLAME_NAMES if twin.annotation == "flame413" else layout(twin.annotation).names
 
 
-def _pick(rng: np.random.Generator, items: Sequence[str]) -> str:
-    return items[int(rng.integers(len(items)))]
+def _templates(folder: Path, twin: Twin, rig: Rig, bodies: dict[str, np.ndarray]) -> str | None:
+    """Write each subject's neutral vertices, in the dataset's unit; None for annotations without vertices."""
+    if twin.annotation not in MESHES:
+        return None
+    rows = mesh_rows(twin.annotation, rig)
+    shapes = np.zeros((0, len(rows), 3)) if rig.identity_shapes is None else rig.identity_shapes[:, rows]
+    faces = {
+        name: ((rig.vertices[rows] + np.tensordot(body, shapes, 1)) / twin.metres).astype(np.float32)
+        for name, body in bodies.items()
+    }
+    temporary = folder / ".templates.part.npz"
+    np.savez_compressed(temporary, **faces)
+    os.replace(temporary, folder / "templates.npz")
+    return "templates.npz"
+
+
+def _save(path: Path, values: np.ndarray) -> None:
+    temporary = path.with_suffix(".part.npy")
+    np.save(temporary, values, allow_pickle=False)
+    os.replace(temporary, path)
