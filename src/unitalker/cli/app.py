@@ -8,6 +8,8 @@ from cyclopts import App
 
 from unitalker.cli.animate import EXAMPLES, animate
 from unitalker.cli.data import import_corpus
+from unitalker.cli.train import EXAMPLES as TRAIN_EXAMPLES
+from unitalker.cli.train import train
 from unitalker.cli.work import evaluate, models
 
 
@@ -30,4 +32,5 @@ data.command(import_corpus, name="import")
 app.command(animate, name="animate", help_epilogue=EXAMPLES)
 app.command(models, name="models")
 app.command(evaluate, name="evaluate")
+app.command(train, name="train", help_epilogue=TRAIN_EXAMPLES)
 app.command(data)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unitalker.annotations.vertices import VertexAnnotation
 from unitalker.cli.choices import Choices, check_source
 from unitalker.cli.plan import Job
 from unitalker.cli.progress import bar
@@ -103,12 +104,14 @@ class Run:
 
     def _rig(self, motion: Motion) -> Rig | None:
         """The rig of --rig; None: the built-in head; for another mesh than that, its own triangles."""
-        faces = getattr(self.animator.annotations[motion.annotation], "faces", None)
-        if self.rig is not None or faces is None or motion.template is None:
+        annotation = self.animator.annotations[motion.annotation]
+        if self.rig is not None or not isinstance(annotation, VertexAnnotation):
             return self.rig
         from unitalker.rig import builtin_head
 
-        return None if np.array_equal(builtin_head().faces, faces) else mesh_rig(motion, faces)
+        if annotation.faces is None or np.array_equal(builtin_head().faces, annotation.faces):
+            return None
+        return mesh_rig(motion, annotation.faces, annotation.metres)
 
     def _sound(self, job: Job) -> np.ndarray | Iterable[np.ndarray]:
         """Samples of the film's sound track, cut like the motion; of a file, in blocks."""

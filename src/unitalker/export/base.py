@@ -13,8 +13,8 @@ from unitalker.errors import ExportError
 from unitalker.motion import Motion
 from unitalker.rig.rig import Rig
 
-METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "u": 1.0}
-"""Length units of vertex motions, in metres; a dataset's own unit "u" is taken as it is."""
+METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
+"""Length units of vertex motions, in metres; "u", a dataset's own unit, is measured on the rig instead."""
 
 MAX_BYTES = 2 << 30
 """Files above this size are not read back as motions."""
@@ -86,8 +86,19 @@ def head_rig(options: Options) -> Rig:
     return builtin_head()
 
 
-def mesh_rig(motion: Motion, faces: np.ndarray) -> Rig:
-    """A rig without shapes over a vertex motion's template, in metres. faces: (F, 3) of its topology."""
-    vertices = np.asarray(motion.template, np.float32) * np.float32(METRES[motion.unit])
+def mesh_rig(motion: Motion, faces: np.ndarray, metres: float) -> Rig:
+    """A rig without shapes over a vertex motion's template. faces: (F, 3); metres: in one unit of the motion."""
+    vertices = np.asarray(motion.template, np.float32) * np.float32(metres)
     empty = np.zeros((0, len(vertices), 3), np.float32)
     return Rig(motion.annotation, vertices, np.asarray(faces, np.int32), (), empty)
+
+
+def metres_of(motion: Motion, rig: Rig) -> float:
+    """Metres in one unit of a vertex motion; for "u", what makes its template as tall as the rig."""
+    if motion.unit in METRES:
+        return METRES[motion.unit]
+    if motion.template is None:
+        raise ExportError(
+            f"The motion of {motion.annotation} is in {motion.unit!r} without a template to measure."
+        )
+    return float(np.ptp(rig.vertices[:, 1]) / np.ptp(motion.template[:, 1]))

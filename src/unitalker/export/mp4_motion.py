@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from unitalker.errors import ExportError
-from unitalker.export.base import METRES, Options, head_rig, need_frames, rig_weights
+from unitalker.export.base import Options, head_rig, metres_of, need_frames, rig_weights
 from unitalker.motion import Motion
 from unitalker.rig.rig import Rig
 
@@ -56,7 +56,7 @@ def _mesh(motion: Motion, rig: Rig) -> tuple[Rig, Iterator[np.ndarray]]:
             f"The motion of {motion.annotation} moves {count} vertices, but rig {rig.name!r} has "
             f"{len(rig.vertices)}; give the rig of that mesh with --rig, or write .npz or .json."
         )
-    scale = METRES[motion.unit]
+    scale = np.float32(metres_of(motion, rig))
     rest = rig.vertices if motion.template is None else np.asarray(motion.template, np.float32) * scale
-    moved = (rest + row.reshape(-1, 3) * np.float32(scale) for row in motion.values)
+    moved = (rest + row.reshape(-1, 3) * scale for row in motion.values)
     return replace(rig, vertices=np.asarray(rest, np.float32)), moved

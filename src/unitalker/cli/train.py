@@ -1,0 +1,158 @@
+"""`unitalker train`: dataset folders in, a run folder with a model out; stopped runs go on where they left off."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from unitalker.cli.progress import bar
+from unitalker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from unitalker.config import TrainConfig
+
+EXAMPLES = """Examples:
+  unitalker train --data sets/grid --data sets/synthetic:2 -o runs/first
+  unitalker train recipe.yaml -o runs/second --set lr=5e-4 --set augment.noise=0.3
+  unitalker train -o runs/second          (goes on after a stop)
+  unitalker animate speech.wav --model runs/second/model -o face.glb"""
+
+CONFIG = Parameter(help="YAML or JSON file of settings; `--settings` lists them all.")
+OUTPUT = Parameter(
+    name=("--output", "-o"), help="Run folder: settings, log, checkpoint and, in model/, the model."
+)
+DATA = Parameter(
+    negative=(),
+    show_default=False,
+    help="Dataset folder to train on, perhaps with its share: sets/a:2. Repeat it for several; it replaces the "
+    "file's sources.",
+)
+SET = Parameter(
+    name="--set", negative=(), show_default=False, help="One setting, key=value; dots reach inside."
+)
+START = Parameter(help="Begin with the weights of this other run, where names and shapes agree.")
+MINUTES = Parameter(help="Stop after so many minutes; the same command goes on later.")
+LISTED = Parameter(negative=(), show_default=False, help="List all settings with their defaults, and stop.")
+
+
+def train(
+    config: Annotated[Path | None, CONFIG] = None,
+    *,
+    output: Annotated[Path | None, OUTPUT] = None,
+    data: Annotated[tuple[str, ...], DATA] = (),
+    change: Annotated[tuple[str, ...], SET] = (),
+    start: Annotated[Path | None, START] = None,
+    workers: Annotated[int, Parameter(help="Processes that prepare batches.")] = 1,
+    minutes: Annotated[float | None, MINUTES] = None,
+    settings: Annotated[bool, LISTED] = False,
+) -> int:
+    """Train a model on dataset folders, or go on with a run."""
+    from unitalker.config import TrainConfig
+
+    if settings:
+        print("\n".join(settings_text(TrainConfig)))
+        return 0
+    if output is None:
+        raise ConfigError("Say where the run goes, for example -o runs/first.")
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"{output} is a file; give a folder for the run.")
+    chosen = run_settings(config, output, data, change)
+    _run(chosen, output, start, workers, minutes)
+    return 0
+
+
+def run_settings(file: Path | None, run: Path, data: Sequence[str], changes: Sequence[str]) -> TrainConfig:
+    """The settings of a file, or of the run itself, with --data and --set on top. Raises ConfigError."""
+    from unitalker.config import TrainConfig
+
+    saved = run / "train.json"
+    if file is None and not data and not saved.is_file():
+        raise ConfigError(
+            "Give datasets with --data, or a settings file; there is no run to go on with here."
+        )
+    origin = file or (saved if saved.is_file() else None)
+    tree = {} if origin is None else _read(origin)
+    if data:
+        tree["sources"] = [_source(text) for text in data]
+    for text in changes:
+        _change(tree, text)
+    return TrainConfig.parse(tree, str(origin or "the command line"))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML or JSON file. Raises ConfigError for anything else."""
+    import yaml
+
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} is not a readable YAML or JSON file: {error}.") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path} must hold settings as key: value, not {type(tree).__name__}.")
+    return tree
+
+
+def _source(text: str) -> dict[str, Any]:
+    """`sets/a:2` → path and share."""
+    path, colon, share = text.rpartition(":")
+    try:
+        return {"path": path, "share": float(share)} if colon and not Path(text).exists() else {"path": text}
+    except ValueError:
+        return {"path": text}
+
+
+def _change(tree: dict[str, Any], text: str) -> None:
+    """Puts the value of `a.b=value` into the tree. Raises ConfigError for a text without "=" or a broken value."""
+    import yaml
+
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise ConfigError(f"--set takes key=value, such as lr=5e-4, not {text!r}.")
+    *outer, last = key.strip().split(".")
+    for name in outer:
+        inner = tree.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {text}: {name!r} holds no settings of its own.")
+        tree = inner
+    try:
+        tree[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {text}: {value!r} is not a value; quote it if it is text.") from None
+
+
+def settings_text(kind: type[BaseModel], prefix: str = "") -> list[str]:
+    """One line a setting: key, default, what it does; settings inside settings with their dots."""
+    from pydantic import BaseModel
+
+    lines = []
+    for name, field in kind.model_fields.items():
+        if isinstance(field.default, BaseModel):
+            lines += settings_text(type(field.default), f"{prefix}{name}.")
+            continue
+        default = "required" if field.is_required() else field.default
+        lines.append(f"{prefix + name:<24} {default!s:<14} {field.description or ''}".rstrip())
+    return lines
+
+
+def _run(config: TrainConfig, folder: Path, start: Path | None, workers: int, minutes: float | None) -> None:
+    """Opens the run, trains with a bar, says where the model is."""
+    from unitalker.training.session import check_workers, open_run
+
+    until = float("inf") if minutes is None else time.time() + 60 * minutes
+    count = check_workers(workers)
+    trainer = open_run(config, folder, start=start, say=lambda line: print(line, file=sys.stderr))
+    with bar("Training", config.steps) as tell:
+
+        def report(step: int, figures: dict[str, float]) -> None:
+            shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            tell(step, [f"step {step}: {shown}"] if step % 500 == 0 else [])
+
+        trainer.run(report, workers=count, until=until)
+    print(f"{folder / 'model'}: step {trainer.step} of {config.steps}", file=sys.stderr)

@@ -1,0 +1,126 @@
+"""`unitalker train` and `evaluate` through the real command line, on a dataset of a few seconds made here."""
+
+import json
+
+import numpy as np
+import pytest
+
+from unitalker.annotations.layouts import layout
+from unitalker.cli import main
+from unitalker.cli.train import run_settings
+from unitalker.errors import ConfigError
+
+SMALL = (
+    (
+        "steps=4 warmup_steps=1 batch=2 crop_seconds=1 checkpoint_steps=2 bf16=false phone_weight=0 "
+        "model.encoder.kind=mini model.encoder.width=8 model.adaptor=after_decoder model.grid=clock "
+        "model.decoder.width=8 model.identities=[x/y] model.heads={arkit52: 52} model.default_annotation=arkit52"
+    )
+    .replace("{arkit52: 52}", "{arkit52:_52}")
+    .split()
+)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """Folder of a dataset: four clips of two seconds whose jaw follows the loudness."""
+    import soundfile
+
+    folder = tmp_path_factory.mktemp("set")
+    names = layout("arkit52").names
+    clips = []
+    for i, split in enumerate(["train", "train", "train", "val"]):
+        times = np.arange(32000) / 16000
+        beat = np.clip(np.sin(2 * np.pi * (1.5 + 0.3 * i) * times), 0, 1)
+        soundfile.write(folder / f"{i}.wav", 0.3 * beat * np.sin(2 * np.pi * 220 * times), 16000)
+        values = np.zeros((120, 52), np.float32)
+        values[:, names.index("jawOpen")] = beat[:: 32000 // 120][:120]
+        np.save(folder / f"{i}.npy", values)
+        clips.append(
+            {
+                "id": str(i),
+                "subject": "anna",
+                "audio": f"{i}.wav",
+                "motion": f"{i}.npy",
+                "split": split,
+                "seconds": 2.0,
+            }
+        )
+    facts = {"format": "unitalker.dataset", "version": 1, "name": "tiny", "annotation": "arkit52", "fps": 60}
+    facts |= {"unit": "weight", "names": names, "subjects": ["anna"], "clips": clips}
+    (folder / "dataset.json").write_text(json.dumps(facts))
+    return folder
+
+
+def sets(*texts: str) -> list[str]:
+    return [part for text in texts for part in ("--set", text.replace(":_", ": "))]
+
+
+def test_train_stop_go_on_and_use(dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    common = ["train", "--workers", "0"]
+    assert main([*common, "--data", str(dataset), "-o", "whole", *sets(*SMALL)]) == 0
+    assert "step 4 of 4" in capsys.readouterr().err
+    assert main([*common, "--data", str(dataset), "-o", "parts", "--minutes", "0", *sets(*SMALL)]) == 0
+    assert "step 1 of 4" in capsys.readouterr().err
+    assert main([*common, "-o", "parts"]) == 0
+    assert "step 4 of 4" in capsys.readouterr().err
+    from safetensors.numpy import load_file
+
+    whole, parts = (load_file(f"{run}/model/model.safetensors") for run in ("whole", "parts"))
+    assert {k: v.shape for k, v in whole.items()} == {k: v.shape for k, v in parts.items()}
+    assert main(["animate", str(dataset / "0.wav"), "-o", "a.npz", "--model", "whole/model"]) == 0
+    assert main(["evaluate", "whole/model", str(dataset), "-o", "figures.json"]) == 0
+    assert "jawOpen" in capsys.readouterr().out
+    assert json.loads((tmp_path / "figures.json").read_text())["facts"]["clips"] == 1
+
+
+def test_settings_of_file_run_and_flags(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("steps: 7\nsources: [{path: a}]\naugment: {noise: 0.1}\n")
+    config = run_settings(recipe, tmp_path / "run", ["b", "c:2"], ["lr=5e-4", "augment.clip=0.2"])
+    assert [(s.path, s.share) for s in config.sources] == [("b", 1), ("c", 2)]
+    assert (config.steps, config.lr, config.augment.noise, config.augment.clip) == (7, 5e-4, 0.1, 0.2)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/train.json").write_text(config.model_dump_json())
+    assert run_settings(None, tmp_path / "run", [], ["steps=9"]).steps == 9
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (["stepz=3"], "did you mean 'steps'"),
+        (["steps"], "--set takes key=value"),
+        (["steps=-1"], "steps"),
+        (["lr.x=1", "lr=[unclosed"], "is not a value"),
+        (["lr=1", "lr.x=1"], "holds no settings of its own"),
+    ],
+)
+def test_wrong_settings(tmp_path, changes, says):
+    with pytest.raises(ConfigError, match=says):
+        run_settings(None, tmp_path, ["a"], changes)
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ("train --data a", "Say where the run goes"),
+        ("train -o runs/x", "there is no run to go on with"),
+        ("train no.yaml -o runs/x", "no.yaml is not a readable"),
+        ("train --data none -o runs/x", "none"),
+        ("evaluate mini none", "none"),
+        ("data import gridd a b", "did you mean 'grid'"),
+        ("data import grid none out", "no folder none"),
+    ],
+)
+def test_refusals(tmp_path, monkeypatch, capsys, argv, says):
+    monkeypatch.chdir(tmp_path)
+    assert main(argv.split()) == 2
+    told = capsys.readouterr()
+    assert says in told.err and told.err.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+def test_list_of_settings(capsys):
+    assert main(["train", "--settings"]) == 0
+    text = capsys.readouterr().out
+    assert "augment.noise" in text and "checkpoint_steps" in text
