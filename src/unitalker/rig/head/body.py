@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from unitalker.rig.head import layout
 from unitalker.rig.head import outlines as line
@@ -115,7 +115,7 @@ class Body:
         skin = np.nonzero((self.kind >= 0) & (self.kind < 3))[0]
         for name in names:
             here = np.nonzero(self.tagged(name))[0]
-            away, near = cKDTree(self.rest[skin]).query(self.rest[here], k=5)
+            away, near = KDTree(self.rest[skin]).query(self.rest[here], k=5)
             weight = 1.0 / (away + 0.5) ** 2
             weight /= weight.sum(axis=1, keepdims=True)
             out[here] = np.einsum("nk,nkc->nc", weight, move[skin[near]])

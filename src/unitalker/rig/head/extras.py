@@ -90,7 +90,11 @@ _HAIRLINE = [66, 66.5, 68.5, 70.5, 67.5, 58, 40, 20, 2, -9, -14, -4, 12, 15, 2, 
 def _strands(azimuth: np.ndarray, part: np.ndarray) -> np.ndarray:
     """Ridges of hair, about -1 … 1, running from the crown (part 0) to the hairline (part 1)."""
     a = np.radians(azimuth)
-    wave = np.sin(19.0 * a + 3.0 * part) + 0.7 * np.sin(41.0 * a - 2.5 * part + 1.0) + 0.5 * np.sin(67.0 * a + 4.0)
+    wave = (
+        np.sin(19.0 * a + 3.0 * part)
+        + 0.7 * np.sin(41.0 * a - 2.5 * part + 1.0)
+        + 0.5 * np.sin(67.0 * a + 4.0)
+    )
     return wave / 1.8
 
 
@@ -123,10 +127,11 @@ def hair() -> Part:
         faces = faces[:, [0, 2, 1]]
     shade = np.concatenate([[1.0], 1.0 + 0.16 * strand, np.full(_HAIR_COLUMNS, 0.8)])
     tags = {"hair": np.ones(len(vertices))}
-    return mirrored(Part(vertices, faces, np.full(len(faces), "hair"), tags, np.ones_like(vertices) * shade[:, None]))
+    return mirrored(
+        Part(vertices, faces, np.full(len(faces), "hair"), tags, np.ones_like(vertices) * shade[:, None])
+    )
 
 
 def extras() -> Part:
     """Ears, brows and hair of both sides."""
     return joined([mirrored(ear()), mirrored(brow()), hair()])
-

@@ -6,7 +6,7 @@ Each function takes points (N, 3) in mm of the left half and returns the moved p
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from unitalker.rig.head import layout
 from unitalker.rig.head import outlines as line
@@ -14,7 +14,7 @@ from unitalker.rig.head.layout import Half
 from unitalker.rig.head.surface import bell, smoothstep
 
 LID_THICKNESS = 1.5
-_NECK_CUT = -145.0  # below this height the neck is pressed to an almost level end
+_NECK_CUT = -136.0  # below this height the neck is pressed to an almost level end
 _DEPTH_UPPER = (-3.8, -1.8, 0.3, 1.3, 0.8, 0.1)  # forward displacement of the lip rings at the middle
 _DEPTH_LOWER = (-3.8, -2.0, 0.2, 1.3, 0.8, -0.2)
 
@@ -23,7 +23,7 @@ def lid_distance(points: np.ndarray) -> np.ndarray:
     """Distance (N,) in the front view from the eye's opening; points far behind get a large number."""
     s = np.linspace(0, 1, 120)
     edge = np.concatenate([line.lid_edge(s, True), line.lid_edge(s, False)])
-    away, _ = cKDTree(edge).query(points[:, :2])
+    away, _ = KDTree(edge).query(points[:, :2])
     return np.where(points[:, 2] > -30, away, 1e3)
 
 
@@ -91,7 +91,9 @@ def lips(points: np.ndarray, half: Half) -> np.ndarray:
     out[:, 2] += np.where(inner, depth, 0.0)
     tubercle = np.where(inner & (half.side > 0), bell(points[:, 0] / 3.5), 0.0)
     out[:, 2] += 0.5 * tubercle * (ring > 0)
-    corner = bell((points[:, 0] - line.MOUTH_WIDTH - 0.6) / 3.2, (points[:, 1] - line.contact(30.0)) / 3.0)
+    corner = bell(
+        (points[:, 0] - line.MOUTH_WIDTH - 0.6) / 3.2, (points[:, 1] - line.contact(np.array(30.0))) / 3.0
+    )
     out[:, 2] -= 1.6 * corner * smoothstep(points[:, 2], -5, 5)
     first = (half.kind == 1) & (half.ring == 0)
     for column in range(layout.LIP_COLUMNS):

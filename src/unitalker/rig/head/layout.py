@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import Delaunay, cKDTree
+from scipy.spatial import Delaunay, KDTree
 
 from unitalker.rig.head import outlines as line
 from unitalker.rig.head import surface
@@ -137,7 +137,7 @@ def _inside_rings(xy: np.ndarray, ring_xy: np.ndarray) -> np.ndarray:
 def _clear(fill: np.ndarray, rings: np.ndarray, outlines: list[np.ndarray]) -> np.ndarray:
     """Fill points that are neither inside a ring structure nor too near one."""
     points = surface.point(fill[:, 0], fill[:, 1])
-    near, _ = cKDTree(rings).query(points)
+    near, _ = KDTree(rings).query(points)
     gap = np.where(_in_nose(*fill.T), _nose_spacing(*fill.T), _spacing(*fill.T))
     keep = near > np.maximum(0.62 * gap, 2.2)
     front = points[:, 2] > -40

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from unitalker.rig.head import layout
 from unitalker.rig.head import outlines as line
@@ -71,7 +71,7 @@ def landmarks(body: Body) -> dict[str, int]:
 def _nearest(body: Body, xy: np.ndarray) -> list[int]:
     """Front skin vertices nearest to points (N, 2) of the front view."""
     front = np.nonzero((body.kind >= 0) & (body.kind < 3) & (body.rest[:, 2] > -75))[0]
-    return [int(i) for i in front[cKDTree(body.rest[front, :2]).query(xy)[1]]]
+    return [int(i) for i in front[KDTree(body.rest[front, :2]).query(xy)[1]]]
 
 
 def _face68(body: Body, named: dict[str, int]) -> list[int]:
@@ -131,7 +131,9 @@ def tints(body: Body) -> np.ndarray:
     toward((0.22, 0.18, 0.17), lid)
     low = np.where((body.kind == 2) & (body.side < 0), bell(body.ring / 0.5), 0.0)
     toward((0.62, 0.5, 0.48), low)
-    toward((0.85, 0.5, 0.5), np.where(body.kind == 4, 1.0, 0.0))
-    hole = bell((p[0] - 7.4) / 2.6, (p[1] + 45.0) / 2.4) * np.where(skin, smoothstep(p[2], 16, 26) * smoothstep(p[2], 46, 40), 0.0)
+    toward((1.0, 0.74, 0.72), np.where(body.kind == 4, 1.0, 0.0))
+    hole = bell((p[0] - 7.4) / 2.6, (p[1] + 45.0) / 2.4) * np.where(
+        skin, smoothstep(p[2], 16, 26) * smoothstep(p[2], 46, 40), 0.0
+    )
     toward((0.35, 0.22, 0.2), np.clip(1.2 * hole, 0, 1))
     return np.clip(out, 0.0, 2.0).astype(np.float32)

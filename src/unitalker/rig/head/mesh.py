@@ -79,11 +79,11 @@ def normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 def mirror_twins(vertices: np.ndarray, group: np.ndarray) -> np.ndarray:
     """For each vertex the one at its mirror place (itself on the middle plane), looked for in the same group."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     out = np.empty(len(vertices), int)
     for g in np.unique(group):
         here = np.nonzero(group == g)[0]
-        _, near = cKDTree(vertices[here]).query(vertices[here] * np.array([-1.0, 1.0, 1.0]))
+        _, near = KDTree(vertices[here]).query(vertices[here] * np.array([-1.0, 1.0, 1.0]))
         out[here] = here[near]
     return out

@@ -19,9 +19,10 @@ COLLAR = -157.0  # level where the neck ends
 AXIS_DEPTH = -85.0  # z of the axis, mm behind the eyes
 _CAP = 45.0  # above this level the rays fan out over the crown
 _TILT = 31.0  # degrees by which rays point down under the chin
+Curve = np.ndarray | float
 
 
-def smoothstep(x: np.ndarray | float, low: float = 0.0, high: float = 1.0) -> np.ndarray:
+def smoothstep(x: Curve, low: Curve = 0.0, high: Curve = 1.0) -> np.ndarray:
     """0 below `low`, 1 above `high`, 3t² - 2t³ between. `low` may exceed `high` (then it falls)."""
     t = np.clip((np.asarray(x, float) - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
