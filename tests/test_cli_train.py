@@ -124,3 +124,17 @@ def test_list_of_settings(capsys):
     assert main(["train", "--settings"]) == 0
     text = capsys.readouterr().out
     assert "augment.noise" in text and "checkpoint_steps" in text
+
+
+def test_synthesize(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("espeakng_loader", reason="text-to-speech needs the tts extra")
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "synthesize", "--list"]) == 0
+    assert "syn-d7" in capsys.readouterr().out and not list(tmp_path.iterdir())
+    assert main(["data", "synthesize", "sets", "--only", "syn-rest", "--seconds", "2"]) == 0
+    from unitalker.data.dataset import open_dataset
+
+    assert open_dataset(tmp_path / capsys.readouterr().out.strip()).clips
+    assert main(["data", "synthesize", "sets", "--only", "syn-d77"]) == 2
+    assert "did you mean 'syn-d7'" in capsys.readouterr().err
+    assert main(["data", "synthesize"]) == 2

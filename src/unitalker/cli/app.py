@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from cyclopts import App
 
 from unitalker.cli.animate import EXAMPLES, animate
-from unitalker.cli.data import import_corpus
+from unitalker.cli.data import IMPORT_EXAMPLES, SYNTHESIZE_EXAMPLES, import_corpus, synthesize
 from unitalker.cli.train import EXAMPLES as TRAIN_EXAMPLES
 from unitalker.cli.train import train
 from unitalker.cli.work import evaluate, models
@@ -28,7 +28,8 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 data = App(name="data", help="Make or convert datasets to train on.", help_format="plaintext")
-data.command(import_corpus, name="import")
+data.command(synthesize, name="synthesize", help_epilogue=SYNTHESIZE_EXAMPLES)
+data.command(import_corpus, name="import", help_epilogue=IMPORT_EXAMPLES)
 app.command(animate, name="animate", help_epilogue=EXAMPLES)
 app.command(models, name="models")
 app.command(evaluate, name="evaluate")

@@ -3,22 +3,71 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from unitalker.cli.choices import check_folder
+from unitalker.cli.progress import bar
+from unitalker.errors import ConfigError, DataError
+
+SYNTHESIZE_EXAMPLES = """Examples:
+  unitalker data synthesize --list
+  unitalker data synthesize sets/
+  unitalker data synthesize sets/ --only syn-d3 --seconds 3600 --seed 1"""
+
+IMPORT_EXAMPLES = """Examples:
+  unitalker data import grid downloads/grid_s1 sets/
+  unitalker data import facegood downloads/facegood sets/"""
+
+OUT = Parameter(help="Folder to make the datasets in, one folder each.")
+ONLY = Parameter(
+    negative=(), show_default=False, help="Only these datasets; repeat it, or a,b. Default: all of them."
+)
+SECONDS = Parameter(help="Seconds of sound in each dataset; default: the dataset's own (see --list).")
+SEED = Parameter(help="Another number, other people and other clips.")
+LISTED = Parameter(name="--list", negative=(), show_default=False, help="List the datasets, and stop.")
+KIND = Parameter(help="Which corpus: the name of an importer, such as grid or facegood.")
+SOURCE = Parameter(help="Folder of the corpus as published.")
 
 
-def import_corpus(kind: str, source: Path, output: Path) -> int:
-    """Convert a corpus, as published, into dataset folders.
+def synthesize(
+    output: Annotated[Path | None, OUT] = None,
+    *,
+    only: Annotated[tuple[str, ...], ONLY] = (),
+    seconds: Annotated[float | None, SECONDS] = None,
+    seed: Annotated[int, SEED] = 0,
+    listed: Annotated[bool, LISTED] = False,
+) -> int:
+    """Make datasets of synthetic speech and song, with faces that move to them (needs the tts extra)."""
+    from unitalker.data.synthesize import TWINS
+    from unitalker.data.synthesize import synthesize as run
 
-    Parameters
-    ----------
-    kind
-        Which corpus: the name of an importer, such as grid or facegood.
-    source
-        Folder of the corpus.
-    output
-        Folder to make the datasets in.
-    """
+    if listed:
+        for name, twin in TWINS.items():
+            about = f"{twin.annotation}, {twin.fps:g} fps, {twin.subjects} subjects, {twin.kind}"
+            print(f"{name:<24} {about}, {twin.seconds:g} s")
+        return 0
+    if output is None:
+        raise ConfigError("Say where the datasets go, for example: unitalker data synthesize sets/.")
+    if output.exists() and not output.is_dir():
+        raise DataError(f"{output} is a file; give a folder to make the datasets in.")
+    names = [part.strip() for text in only for part in text.split(",") if part.strip()] or list(TWINS)
+    with bar("Synthesizing", len(names)) as tell:
+
+        def progress(name: str, share: float) -> None:
+            if name in names:
+                tell(names.index(name) + share, ())
+
+        for folder in run(output, kinds=names, seconds=seconds, seed=seed, progress=progress):
+            print(folder)
+    return 0
+
+
+def import_corpus(
+    kind: Annotated[str, KIND], source: Annotated[Path, SOURCE], output: Annotated[Path, OUT]
+) -> int:
+    """Convert a corpus, as published, into dataset folders."""
     from unitalker.data.importers import importer
 
     run = importer(kind)
