@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ from unitalker.audio.sound import check_samples, from_array
 from unitalker.errors import ExportError
 from unitalker.export.render import Renderer
 from unitalker.rig.rig import Rig
+
+_AHEAD = 8
 
 
 def write_mp4(
@@ -38,7 +42,7 @@ def write_mp4(
         raise ExportError(f"The picture size of an MP4 must be even, not {size}; use {size + 1}.")
     if not 1 <= fps <= 240:
         raise ExportError(f"An MP4 needs 1 to 240 frames a second, not {fps}.")
-    renderer = Renderer(rig, size, view)
+    renderer = Renderer(rig, size, view, fine=2)
     blocks, rate = _sound_blocks(sound, rate)
     try:
         handle, name = tempfile.mkstemp(suffix=".mp4", prefix=".", dir=target.parent)
@@ -73,13 +77,19 @@ def _fill(
     blocks: Iterator[np.ndarray],
     per_frame: float,
 ) -> None:
-    """Pictures and the sound that belongs to them, side by side."""
+    """Pictures and the sound that belongs to them; a second thread encodes while this one draws."""
     heard, count = 0, 0
-    for count, vertices in enumerate(frames, 1):
-        film.picture(renderer.frame(vertices))
-        while heard < count * per_frame and (block := next(blocks, None)) is not None:
-            film.sound(block)
-            heard += len(block)
+    with ThreadPoolExecutor(1) as encoder:
+        under_way: deque[Future[None]] = deque()
+        for count, vertices in enumerate(frames, 1):
+            under_way.append(encoder.submit(film.picture, renderer.frame(vertices)))
+            while heard < count * per_frame and (block := next(blocks, None)) is not None:
+                under_way.append(encoder.submit(film.sound, block))
+                heard += len(block)
+            while len(under_way) > _AHEAD:
+                under_way.popleft().result()
+        for job in under_way:
+            job.result()
     if not count:
         raise ExportError("There are no frames to film; the motion must have at least one.")
     for block in blocks:

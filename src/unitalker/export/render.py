@@ -151,10 +151,11 @@ class Renderer:
 
     def _normals(self, points: np.ndarray) -> np.ndarray:
         """(3, V) float32 unit normals in view axes, area-weighted; those turned away lie on the rim."""
-        a, b, c = (points[corner] for corner in self._faces)
-        face = np.cross(b - a, c - a)
-        sums = np.add.reduceat(face[self._corner_order], self._corner_starts, axis=0)
-        seen = self.camera.turn @ sums.T
+        x, y, z = self.camera.turn @ points.T
+        a, b, c = self._faces
+        (ux, uy, uz), (vx, vy, vz) = ([axis[corner] - axis[a] for axis in (x, y, z)] for corner in (b, c))
+        face = (uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)
+        seen = np.stack([np.add.reduceat(n[self._corner_order], self._corner_starts) for n in face])
         seen[2] = np.maximum(seen[2], 0.0)
         seen /= np.maximum(np.sqrt((seen * seen).sum(0)), 1e-20)
         return seen[:, self._weld]

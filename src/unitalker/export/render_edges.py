@@ -31,15 +31,15 @@ def contact_shade(near: np.ndarray, size: int, reach: float) -> np.ndarray:
         around = _blur(depth, max(round(radius * len(grid)), 1))
         behind += np.clip(depth - around, 0.0, reach)
     shade = 1.0 - (1.0 - _DARKEST) * np.minimum(behind / (reach * len(_RADII)), 1.0)
-    shade = _blur(np.where(there, shade, 1.0), 1)
     return _enlarged(shade, step, size)
 
 
 def _blur(values: np.ndarray, radius: int) -> np.ndarray:
     """(H, W) float32 box blur by running sums in float64, edges repeated; twice, for a tent."""
+    last = len(values) - 1
+    rows = np.minimum(np.maximum(np.arange(-radius - 1, last + radius + 1), 0), last)
     for _ in range(4):
-        padded = np.pad(values, ((radius + 1, radius), (0, 0)), mode="edge")
-        sums = np.cumsum(padded, axis=0, dtype=np.float64)
+        sums = np.cumsum(values[rows], axis=0, dtype=np.float64)
         values = ((sums[2 * radius + 1 :] - sums[: -2 * radius - 1]) / (2 * radius + 1)).astype(np.float32).T
     return values
 
@@ -88,6 +88,8 @@ def touching(corners: Corners, marked: np.ndarray) -> np.ndarray:
 
 
 def _bounds(values: np.ndarray, tiles: int) -> tuple[np.ndarray, np.ndarray]:
-    """First tile of each triangle along one axis and the one after its last, inside the picture."""
-    low = np.clip(np.floor(values.min(axis=0) / _TILE), 0, tiles).astype(np.int32)
-    return low, np.clip(np.floor(values.max(axis=0) / _TILE) + 1, 0, tiles).astype(np.int32)
+    """First tile of each triangle (3, F) along one axis and the one after its last, inside the picture."""
+    a, b, c = np.minimum(np.maximum(values * np.float32(1 / _TILE), 0), np.float32(tiles))
+    low = np.minimum(np.minimum(a, b), c).astype(np.intp)
+    high = np.maximum(np.maximum(a, b), c).astype(np.intp) + 1
+    return np.minimum(low, tiles), np.minimum(high, tiles)
