@@ -165,8 +165,8 @@ def _vowel_targets(s: Sound) -> dict[str, tuple[float, float]]:
     spread = (1 - s.back) * (1 - r)
     lax = 0.6 if 0.4 < h < 0.5 else 1.0
     return {
-        "jaw": (0.13 + 0.27 * h - 0.09 * r * (0.3 + 0.7 * min(h / 0.6, 1.0)), lax),
-        "pucker": (r * (0.62 - 0.42 * h), 0.9 * lax + 0.3 * r),
+        "jaw": (0.16 + 0.22 * h - 0.12 * r * (0.3 + 0.7 * min(h / 0.6, 1.0)), lax),
+        "pucker": (r * (0.52 - 0.3 * h), 0.9 * lax + 0.3 * r),
         "funnel": (r * (0.16 + 0.24 * min(h, 0.6)), 0.8 * lax + 0.3 * r),
         "spread": (0.16 * spread * (1 - 0.75 * h), 0.6 + 0.4 * spread),
         "stretch": (0.15 * spread * (1 - 0.5 * h), 0.6),
@@ -181,7 +181,7 @@ def _vowel_targets(s: Sound) -> dict[str, tuple[float, float]]:
 
 
 _JAW = {
-    "lips": (0.06, 1.6), "teeth_lips": (0.05, 1.6), "teeth": (0.12, 0.9), "ridge": (0.18, 0.6),
+    "lips": (0.06, 1.6), "teeth_lips": (0.05, 1.6), "teeth": (0.08, 1.0), "ridge": (0.18, 0.6),
     "post": (0.08, 1.2), "alveolopalatal": (0.08, 1.2), "retroflex": (0.13, 0.8), "palate": (0.14, 0.7),
     "lateral": (0.15, 0.6), "velum": (0.21, 0.45), "uvula": (0.22, 0.4), "throat": (0.22, 0.25),
     "front": (0.10, 1.0),
@@ -193,19 +193,21 @@ def _consonant_targets(s: Sound) -> dict[str, tuple[float, float]]:
     post = s.place == "post" and s.kind == "fricative"
     jaw, firm = _JAW[s.place]
     if hiss:
-        jaw, firm = (0.09, 1.2) if post else (0.11, 1.1)
+        jaw, firm = (0.09, 1.2) if post else (0.12, 1.1)
+    elif s.kind == "nasal" and s.place == "ridge":
+        jaw, firm = 0.14, 0.7
     if s.kind == "glottal":
         jaw, firm = 0.2, 0.08
     elif s.kind in ("liquid", "tap", "trill"):
         jaw, firm = (0.16, 0.55) if s.place != "lips" else (jaw, firm)
     elif s.kind in ("glide", "approximant"):
-        jaw, firm = (0.06, 1.5) if s.place in ("lips", "front") else (0.09, 1.2) if s.round else (0.13, 0.9)
+        jaw, firm = (0.06, 1.5) if s.place in ("lips", "front") else (0.06, 1.3) if s.round else (0.13, 0.9)
     show = 0.2 if hiss else 0.1 if s.place in ("teeth", "ridge", "lateral") else 0.05
     loose = 0.12 if s.kind == "glottal" else 0.3
     rounded = s.round > 0.3
     return {
         "jaw": (jaw, firm),
-        "pucker": (s.round * 0.5, 1.3 if rounded else 0.3),
+        "pucker": (s.round * 0.42, 1.3 if rounded else 0.3),
         "funnel": (0.3 if post else 0.22 * s.round, 1.1 if rounded else 0.15),
         "spread": (0.05 if s.place == "palate" else 0.0, 0.8 if rounded else 0.15),
         "stretch": (0.08 if hiss and not rounded else 0.0, 0.8 if rounded or hiss else 0.15),

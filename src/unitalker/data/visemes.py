@@ -25,7 +25,7 @@ NAMES: tuple[str, ...] = layout("arkit52").names
 COLUMN: dict[str, int] = {n: i for i, n in enumerate(NAMES)}
 
 _LIP_FIELDS = ("pucker", "funnel", "spread", "narrow")
-_REACH_S = {"jaw": (0.06, 0.06), "lips": (0.085, 0.07)}
+_REACH_S = {"jaw": (0.06, 0.06), "lips": (0.085, 0.075)}
 """Width of a sound's influence before and after it, seconds."""
 _OPEN_S, _CLOSE_S = 0.08, 0.12
 _LIPS_EARLY_S = 0.14

@@ -85,7 +85,7 @@ def _accents(times: np.ndarray, phones: Sequence[Phone], rng: np.random.Generato
 def blinks(times: np.ndarray, spans: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
     """(T,) eyelid curve: blinks at `rate` a minute, some drawn to the ends of speech as people do."""
     total = float(times[-1]) if len(times) else 0.0
-    at = [t for t in np.cumsum(rng.exponential(60 / max(rate, 1e-3), 1 + int(total * rate / 30)))]
+    at = list(np.cumsum(rng.exponential(60 / max(rate, 1e-3), 1 + int(total * rate / 30))))
     at += [end + 0.1 for _, end in spans if rng.random() < 0.35]
     shut, held, opened = BLINK_S
     out = np.zeros(len(times))
