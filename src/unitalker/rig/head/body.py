@@ -93,10 +93,10 @@ class Body:
         out[skin[~fixed]] = self._solvers[key].solve(-(energy[~fixed][:, fixed] @ values[skin[fixed]]))  # type: ignore[attr-defined]
         return out
 
-    def with_inside(self, move: np.ndarray) -> np.ndarray:
-        """Let the mouth's inside and the lids' inner faces follow their opening's edge."""
+    def with_inside(self, move: np.ndarray, rigid: bool = False) -> np.ndarray:
+        """Let the mouth's inside (less with depth, unless `rigid`) and the lids' inner faces follow their edge."""
         out = move.copy()
-        for inside, edge, follow in ((3, 1, _POUCH_FOLLOW), (4, 2, np.ones(8))):
+        for inside, edge, follow in ((3, 1, np.ones(8) if rigid else _POUCH_FOLLOW), (4, 2, np.ones(8))):
             first = np.nonzero((self.kind == edge) & (self.ring == 0))[0]
             keys = self._columns(first)
             here = np.nonzero(self.kind == inside)[0]

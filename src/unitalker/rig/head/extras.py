@@ -11,7 +11,9 @@ from unitalker.rig.head.surface import bell, smoothstep
 
 _EAR_RINGS = np.array([0.16, 0.32, 0.46, 0.58, 0.68, 0.77, 0.86, 0.93, 1.0, 1.0, 0.9])
 _EAR_SECTORS = 26
+_EAR_PLACE = np.array([71.5, -21.0, -82.0])
 _HAIR_ROWS, _HAIR_COLUMNS = 17, 52
+_HAIR_CENTRE = np.array([0.0, 20.0, -85.0])
 
 
 def _ear_outline(turn: np.ndarray) -> np.ndarray:
@@ -21,13 +23,9 @@ def _ear_outline(turn: np.ndarray) -> np.ndarray:
     return np.stack([back * width, up * np.where(up > 0, 27.0, 30.0)], -1)
 
 
-def ear() -> Part:
-    """The left ear in mm: helix, antihelix, bowl and lobe as heights over a tilted oval."""
-    turn = np.linspace(0, 2 * np.pi, _EAR_SECTORS, endpoint=False)
-    outline = _ear_outline(turn)
-    flat = _EAR_RINGS[:, None, None] * outline
+def _ear_height(r: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Relief (rings, sectors) of the ear in mm: rim, inner fold, bowl, tragus and lobe."""
     back, up = np.cos(turn)[None, :], np.sin(turn)[None, :]
-    r = _EAR_RINGS[:, None]
     lobe = smoothstep(up, -0.45, -0.85)
     front = smoothstep(back, -0.35, -0.85)
     rim = 4.2 * bell((r - 0.92) / 0.085) * (1 - 0.85 * lobe) * (1 - 0.6 * front)
@@ -35,29 +33,28 @@ def ear() -> Part:
     bowl = -6.5 * smoothstep(r, 0.62, 0.3) * (1 - 0.5 * smoothstep(up, 0.3, 0.9))
     tragus = 3.2 * bell((r - 0.6) / 0.16, (back + 0.95) / 0.22, (up + 0.15) / 0.35)
     height = rim + fold + bowl + tragus + 1.4 * lobe * smoothstep(r, 0.9, 0.5)
-    height[-2] -= 2.2
+    height[-2] -= 2.2  # the last two rings turn in behind the rim
     height[-1] -= 11.0
-    centre_height = np.array([-6.5])
+    return height
+
+
+def ear() -> Part:
+    """The left ear in mm: a relief over an oval that stands off the head."""
+    turn = np.linspace(0, 2 * np.pi, _EAR_SECTORS, endpoint=False)
+    flat = _EAR_RINGS[:, None, None] * _ear_outline(turn)
+    flat = np.concatenate([np.zeros((1, 2)), flat.reshape(-1, 2)])
+    height = np.concatenate([[-6.5], _ear_height(_EAR_RINGS[:, None], turn).ravel()])
     tilt, lean = np.radians(24.0), np.radians(9.0)
     out = np.array([np.cos(tilt), 0.0, np.sin(tilt)])
     backward = np.array([np.sin(tilt), 0.0, -np.cos(tilt)])
     upward = np.array([0.0, np.cos(lean), -np.sin(lean)])
-    flat = np.concatenate([np.zeros((1, 2)), flat.reshape(-1, 2)])
-    height = np.concatenate([centre_height, height.ravel()])
-    base = np.array([71.5, -21.0, -82.0])
-    vertices = base + flat[:, :1] * backward + flat[:, 1:] * upward + height[:, None] * out
-    faces = np.concatenate(
-        [fan(0, 1 + np.arange(_EAR_SECTORS)[::-1]), 1 + grid_faces(len(_EAR_RINGS), _EAR_SECTORS, wrap=True)]
-    )
+    vertices = _EAR_PLACE + flat[:, :1] * backward + flat[:, 1:] * upward + height[:, None] * out
+    centre = fan(0, 1 + np.arange(_EAR_SECTORS)[::-1])
+    faces = np.concatenate([centre, 1 + grid_faces(len(_EAR_RINGS), _EAR_SECTORS, wrap=True)])
     warm = np.ones_like(vertices) * np.array([1.0, 0.93, 0.92])
     warm *= (1 - 0.25 * smoothstep(height, -2.0, -6.5))[:, None]
-    return Part(
-        vertices,
-        _facing(vertices, faces, out),
-        np.full(len(faces), "skin"),
-        {"ear": np.ones(len(vertices))},
-        warm,
-    )
+    tags = {"ear": np.ones(len(vertices))}
+    return Part(vertices, _facing(vertices, faces, out), np.full(len(faces), "skin"), tags, warm)
 
 
 def _facing(vertices: np.ndarray, faces: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -98,38 +95,42 @@ def _strands(azimuth: np.ndarray, part: np.ndarray) -> np.ndarray:
     return wave / 1.8
 
 
-def hair() -> Part:
-    """A short, neat hair cap in mm, combed back from the forehead."""
-    turn = np.linspace(0, 180, _HAIR_COLUMNS) ** 1.15 / 180**0.15
+def _hair_sheet(turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (rows · columns, 3) of the cap from below the crown to the tucked-in hairline, and their ridges."""
     s = np.linspace(0, 1, _HAIR_ROWS) ** 0.8
     line = PchipInterpolator(_HAIRLINE_AT, _HAIRLINE)(turn) + 1.3 * _strands(turn, np.ones_like(turn))
     crown = surface.CROWN - 5.0
     level = (crown + s[1:, None] * (line - crown)).ravel()
     azimuth, part = np.tile(turn, _HAIR_ROWS - 1), np.repeat(s[1:], _HAIR_COLUMNS)
     base = surface.point(level, azimuth)
-    centre = np.array([0.0, 20.0, -85.0])
-    out = base - centre
+    out = base - _HAIR_CENTRE
     out /= np.linalg.norm(out, axis=1)[:, None]
     front = smoothstep(azimuth, 70, 25)
     body = 5.0 + 6.5 * front * smoothstep(part, 0.15, 0.6) + 1.5 * smoothstep(azimuth, 110, 60)
     taper = smoothstep(part, 1.04, 0.80 - 0.14 * front) ** 0.6
     strand = _strands(azimuth, part) * smoothstep(part, 0.1, 0.4)
-    vertices = base + out * (body * taper + 0.9 * strand * (0.3 + 0.7 * taper) + 0.6)[:, None]
+    sheet = base + out * (body * taper + 0.9 * strand * (0.3 + 0.7 * taper) + 0.6)[:, None]
     edge = base[-_HAIR_COLUMNS:] - 2.0 * out[-_HAIR_COLUMNS:]
+    return np.concatenate([sheet, edge]), strand
+
+
+def hair() -> Part:
+    """A short, neat hair cap in mm, combed back from the forehead."""
+    turn = np.linspace(0, 180, _HAIR_COLUMNS) ** 1.15 / 180**0.15
+    sheet, strand = _hair_sheet(turn)
+    sheet[np.tile((turn == 0) | (turn > 179.999), _HAIR_ROWS), 0] = 0.0
     top = surface.point(np.array([surface.CROWN]), np.array([0.0])) + np.array([[0.0, 5.6, 0.0]])
-    vertices = np.concatenate([top, vertices, edge])
-    vertices[1:][np.tile((turn == 0) | (turn > 179.999), _HAIR_ROWS), 0] = 0.0
+    vertices = np.concatenate([top, sheet])
     first = 1 + np.arange(_HAIR_COLUMNS)
     cap = np.stack([np.zeros(_HAIR_COLUMNS - 1, int), first[1:], first[:-1]], -1)
-    faces = np.concatenate([cap[:, ::-1], 1 + grid_faces(_HAIR_ROWS, _HAIR_COLUMNS)])
+    faces = np.concatenate([cap, 1 + grid_faces(_HAIR_ROWS, _HAIR_COLUMNS)])
     a, b, c = (vertices[faces[:, k]] for k in range(3))
-    if (np.einsum("ij,ij->i", np.cross(b - a, c - a), (a + b + c) / 3 - centre)).sum() < 0:
+    if (np.einsum("ij,ij->i", np.cross(b - a, c - a), (a + b + c) / 3 - _HAIR_CENTRE)).sum() < 0:
         faces = faces[:, [0, 2, 1]]
     shade = np.concatenate([[1.0], 1.0 + 0.16 * strand, np.full(_HAIR_COLUMNS, 0.8)])
+    tint = np.ones_like(vertices) * shade[:, None]
     tags = {"hair": np.ones(len(vertices))}
-    return mirrored(
-        Part(vertices, faces, np.full(len(faces), "hair"), tags, np.ones_like(vertices) * shade[:, None])
-    )
+    return mirrored(Part(vertices, faces, np.full(len(faces), "hair"), tags, tint))
 
 
 def extras() -> Part:

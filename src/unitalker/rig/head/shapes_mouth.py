@@ -81,20 +81,17 @@ def jaw_weight(body: Body) -> np.ndarray:
     zero |= red & (body.side > 0) & (body.t < 0.36)
     weight = np.zeros((len(points), 1))
     weight[one] = 1.0
-    weight = np.clip(body.spread(one | zero, weight, smooth=2), 0, 1)[:, 0]
-    inside = body.with_inside(weight[:, None].repeat(3, axis=1))[:, 0]
-    pouch = body.kind == 3
-    angle = np.where(body.side < 0, 1.0, np.where(body.side > 0, 0.0, 0.5))
-    angle = 0.5 + (angle - 0.5) * np.sqrt(1 - body.t**2)
+    return _pouch_weight(body, np.clip(body.spread(one | zero, weight), 0, 1))
+
+
+def _pouch_weight(body: Body, weight: np.ndarray) -> np.ndarray:
+    """(V,) jaw weight with the mouth's inside: like the lips in front, floor 1 and roof 0 further in, less behind."""
+    edge = body.with_inside(weight, rigid=True)[:, 0]
+    floor = np.where(body.side < 0, 1.0, np.where(body.side > 0, 0.0, 0.5))
+    floor = 0.5 + (floor - 0.5) * np.sqrt(1 - body.t**2)
     deep = smoothstep(body.ring, 1.5, 4.5)
-    edge = np.where(
-        body.ring <= 2,
-        inside,
-        inside / np.array([1, 1, 0.95, 0.8, 0.5, 0.2, 0.06, 1e9])[body.ring.astype(int).clip(0, 7)],
-    )
-    back = 1 - 0.75 * smoothstep(body.ring, 4.5, 7.0)
-    weight = np.where(pouch, ((1 - deep) * edge + deep * angle) * back, weight)
-    return weight
+    fade = 1 - 0.75 * smoothstep(body.ring, 4.5, 7.0)
+    return np.where(body.kind == 3, ((1 - deep) * edge + deep * floor) * fade, weight[:, 0])
 
 
 def jaw_parts(body: Body, weight: np.ndarray) -> np.ndarray:

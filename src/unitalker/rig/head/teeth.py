@@ -8,9 +8,11 @@ from unitalker.rig.head.mesh import Part, fan, grid_faces, joined
 from unitalker.rig.head.surface import smoothstep
 
 FRONT = 23.0  # z of the upper front teeth, mm
-_WIDTHS = (
-    np.array([4.3, 3.4, 4.0, 3.6, 3.6, 4.8, 4.6]) * 2
-)  # middle to back: breadths of the seven teeth of a side
+_WIDTHS = 2 * np.array(
+    [4.3, 3.4, 4.0, 3.6, 3.6, 4.8, 4.6]
+)  # breadths of a side's seven teeth, from the middle
+_CROWNS = np.array([9.6, 8.6, 9.6, 8.0, 7.6, 7.0, 6.6])  # heights of their crowns
+_SHORTER = np.array([0.0, 0.7, 0.1, 0.7, 0.9, 1.0, 1.1])  # how much less they reach towards the other arch
 _STEPS = 4  # columns of vertices per tooth
 
 
@@ -33,18 +35,22 @@ def _arch(breadth: float, depth: float, count: int) -> tuple[np.ndarray, np.ndar
     return xy, np.stack([-along[:, 1], along[:, 0]], -1)
 
 
-def dental_arch(upper: bool) -> Part:
-    """One row of fourteen teeth with its gum, in mm. Columns run from the right to the left molar."""
+def _tooth_columns() -> tuple[np.ndarray, np.ndarray]:
+    """Per column of half an arch: which tooth (0 … 6), and its bulge, 0 between two teeth and 1 in the middle."""
+    phase = np.append(np.tile(np.arange(_STEPS) / _STEPS, 7), 1.0)
+    tooth = np.append(np.repeat(np.arange(7), _STEPS), 6)
+    middle = np.minimum(phase, 1 - phase) * 2
+    return tooth, np.sqrt(np.clip(1 - (1 - middle) ** 3, 0, 1))
+
+
+def _arch_rows(upper: bool) -> np.ndarray:
+    """Vertices (section points, columns, 3) of the right half (x ≥ 0) of an arch."""
     sign = 1.0 if upper else -1.0
     breadth, depth, front, edge_y = (25.5, 40.0, FRONT, -69.6) if upper else (23.5, 37.0, FRONT - 2.6, -68.6)
     curve, out = _arch(breadth, depth, _STEPS)
-    phase = np.append(np.tile(np.arange(_STEPS) / _STEPS, 7), 1.0)
-    tooth = np.append(np.repeat(np.arange(7), _STEPS), 6)
-    gap = np.minimum(phase, 1 - phase) * 2  # 0 between two teeth, 1 in the middle of one
-    gap = np.where((tooth == 0) & (phase == 0), 0.0, gap)
-    bulge = np.sqrt(np.clip(1 - (1 - gap) ** 3, 0, 1))
-    height = np.array([9.6, 8.6, 9.6, 8.0, 7.6, 7.0, 6.6])[tooth] * (1.0 if upper else 0.92)
-    short = np.array([0.0, 0.7, 0.1, 0.7, 0.9, 1.0, 1.1])[tooth] * (1.0 if upper else 0.3)
+    tooth, bulge = _tooth_columns()
+    height = _CROWNS[tooth] * (1.0 if upper else 0.92)
+    short = _SHORTER[tooth] * (1.0 if upper else 0.3)
     rows = []
     for outward, up, gum, groove in _section():
         lift = up * height + gum + (short + 0.55 * (1 - bulge)) * (1.0 if up < 0.4 else 0.0)
@@ -55,18 +61,24 @@ def dental_arch(upper: bool) -> Part:
         rows.append(np.stack([x, edge_y + sign * lift, z], -1))
     half = np.stack(rows)
     half[:, 0, 0] = 0.0
+    return half
+
+
+def dental_arch(upper: bool) -> Part:
+    """One row of fourteen teeth with its gum, in mm. Columns run from the right to the left molar."""
+    half = _arch_rows(upper)
     whole = np.concatenate([half[:, :0:-1] * np.array([-1.0, 1.0, 1.0]), half], axis=1)
-    count = whole.shape[1]
-    faces = grid_faces(len(rows), count)
-    part = (np.arange((len(rows) - 1) * (count - 1)) // (count - 1)).repeat(1)
-    material = np.where(np.isin(np.tile(part, 2), (0, 1, 7, 8)), "gums", "teeth")
+    rows, count = whole.shape[:2]
+    strip = np.arange((rows - 1) * (count - 1)) // (count - 1)
+    material = np.where(np.isin(np.tile(strip, 2), (0, 1, 7, 8)), "gums", "teeth")
     vertices = whole.reshape(-1, 3)
-    shade = np.tile(np.concatenate([bulge[:0:-1], bulge]), len(rows))
-    row = np.repeat(np.arange(len(rows)), count)
+    bulge = _tooth_columns()[1]
+    shade = np.tile(np.concatenate([bulge[:0:-1], bulge]), rows)
+    row = np.repeat(np.arange(rows), count)
     tint = np.ones_like(vertices) * (1 - 0.22 * (1 - shade) * ((row > 1) & (row < 8)))[:, None]
     tint *= (1 - 0.35 * smoothstep(-vertices[:, 2], -FRONT + 8, -FRONT + 36))[:, None]
-    faces = faces if upper else faces[:, [0, 2, 1]]
-    return Part(vertices, _facing(vertices, faces), material, {"teeth": np.full(len(vertices), sign)}, tint)
+    tags = {"teeth": np.full(len(vertices), 1.0 if upper else -1.0)}
+    return Part(vertices, _facing(vertices, grid_faces(rows, count)), material, tags, tint)
 
 
 def _section() -> tuple[tuple[float, float, float, float], ...]:
