@@ -15,7 +15,7 @@ _DARKEST = 0.35
 def contact_shade(near: np.ndarray, size: int, reach: float) -> np.ndarray:
     """(size, size) float32 factors in (0, 1]: dark where a point lies behind its surroundings.
 
-    near: (size · size,) nearness in 1 / m, -inf for none, which counts as the farthest point of the head.
+    near: (size · size,) nearness in 1 / m, -inf for none, which counts as far behind the head.
     reach: metres behind that are fully dark.
     Luft, Colditz, Deussen: Image Enhancement by Unsharp Masking the Depth Buffer (2006); only its dark side,
     on a grid of about 128 points.
@@ -25,13 +25,16 @@ def contact_shade(near: np.ndarray, size: int, reach: float) -> np.ndarray:
     there = np.isfinite(grid)
     if not there.any():
         return np.ones((size, size), np.float32)
-    depth = 1.0 / np.where(there, grid, grid[there].min())
+    depth = 1.0 / np.where(there, grid, 1.0)
+    nearest, farthest = depth[there].min(), depth[there].max()
+    depth[~there] = 2 * farthest - nearest + reach
     behind = np.zeros_like(depth)
     for radius in _RADII:
         around = _blur(depth, max(round(radius * len(grid)), 1))
         behind += np.clip(depth - around, 0.0, reach)
+    behind[~there] = 0.0
     shade = 1.0 - (1.0 - _DARKEST) * np.minimum(behind / (reach * len(_RADII)), 1.0)
-    return _enlarged(shade, step, size)
+    return _enlarged(_blur(shade, 1), step, size)
 
 
 def _blur(values: np.ndarray, radius: int) -> np.ndarray:
