@@ -126,6 +126,17 @@ def test_a_folder_of_outputs_and_one_bad_input(here, model, capsys):
     assert [line for line in told.split("\n") if line.startswith("text.wav: ")] and "Traceback" not in told
 
 
+def test_progress_bars(here, model, capsys, monkeypatch):
+    monkeypatch.setattr("unitalker.cli.progress.watched", lambda: True)
+    monkeypatch.setattr("unitalker.cli.run.watched", lambda: True)
+    rest = ["--annotation", "six", "--size", "64", "--model", str(model)]
+    assert main(["animate", "b.flac", "-o", "f.mp4", *rest]) == 0
+    assert main(["animate", "b.flac", "a.wav", "text.wav", "-o", ".", "--format", "mp4", *rest]) == 1
+    told = capsys.readouterr()
+    assert told.out == "" and "b.mp4: 18 frames of six at 25 fps" in told.err
+    assert "1 of 3 inputs failed." in told.err and "text.wav: " in told.err
+
+
 def test_nothing_but_bad_inputs(here, model, capsys):
     argv = ["animate", "text.wav", "none.wav", "-o", "out/", "--format", "json", "--model", str(model)]
     assert main(argv) == 2

@@ -10,11 +10,16 @@ Tell = Callable[[float, Sequence[str]], None]
 """Called with how much is done so far, and lines to print above the bar."""
 
 
+def watched() -> bool:
+    """Whether stderr is a terminal that someone looks at."""
+    return sys.stderr.isatty()
+
+
 @contextmanager
-def bar(title: str, total: float, quiet: bool = False) -> Iterator[Tell]:
-    """A function that moves the bar to `done` of `total` and prints lines above it."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda done, lines=(): _lines(lines, quiet)
+def bar(title: str, total: float, show: bool = True) -> Iterator[Tell]:
+    """A function that moves the bar to `done` of `total` and prints lines. One bar at a time; show=False: none."""
+    if not (show and watched()):
+        yield _print
         return
     from rich.console import Console
     from rich.progress import Progress
@@ -25,13 +30,12 @@ def bar(title: str, total: float, quiet: bool = False) -> Iterator[Tell]:
 
         def tell(done: float, lines: Sequence[str] = ()) -> None:
             for line in lines:
-                progress.console.print(line, highlight=False, markup=False)
+                progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
             progress.update(task, completed=done)
 
         yield tell
 
 
-def _lines(lines: Sequence[str], quiet: bool) -> None:
-    if not quiet:
-        for line in lines:
-            print(line, file=sys.stderr)
+def _print(done: float, lines: Sequence[str] = ()) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Iterable, Sequence
-from importlib import import_module
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +12,7 @@ import numpy as np
 from unitalker.annotations.vertices import VertexAnnotation
 from unitalker.cli.choices import Choices, check_source
 from unitalker.cli.plan import Job
-from unitalker.cli.progress import bar
+from unitalker.cli.progress import bar, watched
 from unitalker.errors import UniTalkerError
 from unitalker.export import check_unit, format_of, write
 from unitalker.export.base import mesh_rig
@@ -34,7 +32,6 @@ class Run:
     def __init__(self, picked: Choices, jobs: Sequence[Job]) -> None:
         if len(jobs) == 1 and jobs[0].source is not None:
             check_source(jobs[0].source)
-        threading.Thread(target=import_module, args=("torch",), daemon=True).start()
         self.picked = picked
         self.rig = load_rig(picked.rig) if picked.rig else None
         self.spoken = _speak(picked.say, picked.voice) if picked.say is not None else None
@@ -52,55 +49,73 @@ class Run:
 
     def single(self, job: Job) -> int:
         """One job; its faults are raised."""
-        lines = self.do(job)
-        if not self.picked.quiet:
+        show = not self.picked.quiet
+        with bar(job.name, self._seconds(job) if show and watched() else 1.0, show) as tell:
+            motions = self._animate(job, lambda seconds: tell(seconds, ()))
+        lines = []
+        for motion, path in self._files(job, motions):
+            with bar(path.name, len(motion), show and format_of(path).sound) as tell:
+                lines.append(self._write(motion, path, job, lambda count, tell=tell: tell(count, ())))
+        if show:
             print("\n".join(lines), file=sys.stderr)
         return 0
 
     def batch(self, jobs: Sequence[Job]) -> int:
         """Every job in turn; a failure is told and does not stop the rest. 0: all done, 1: some, 2: none."""
         failed = 0
-        with bar("Animating", len(jobs), self.picked.quiet) as tell:
+        with bar("Animating", len(jobs), not self.picked.quiet) as tell:
             for count, job in enumerate(jobs, start=1):
                 try:
-                    tell(count, self.do(job))
+                    files = self._files(job, self._animate(job))
+                    lines = [self._write(motion, path, job) for motion, path in files]
+                    tell(count, () if self.picked.quiet else lines)
                 except UniTalkerError as error:
                     failed += 1
-                    tell(count, ())
-                    print(f"{job.name}: {' '.join(str(error).split())}", file=sys.stderr)
-        if failed:
-            print(f"{failed} of {len(jobs)} inputs failed.", file=sys.stderr)
+                    tell(count, [f"{job.name}: {' '.join(str(error).split())}"])
+            if failed:
+                tell(len(jobs), [f"{failed} of {len(jobs)} inputs failed."])
         return 2 if failed == len(jobs) else int(failed > 0)
 
-    def do(self, job: Job) -> list[str]:
-        """Animates one sound and writes its files. Gives a line about each file."""
+    def _animate(self, job: Job, progress: Callable[[float], None] | None = None) -> Mapping[str, Motion]:
+        """Annotation → motion of one job's sound."""
         if job.source is not None:
             check_source(job.source)
         source = job.source if self.spoken is None else (self.spoken, RATE)
         assert source is not None
-        motions = self.animator.run(self.request, source, self.picked.start, self.picked.end)
-        several = len(motions) > 1
-        return [
-            self._write(motion, path, job)
-            for name, motion in motions.items()
-            for path in job.named(name, several)
-        ]
+        return self.animator.run(self.request, source, self.picked.start, self.picked.end, progress)
 
-    def _write(self, motion: Motion, path: Path, job: Job) -> str:
+    def _files(self, job: Job, motions: Mapping[str, Motion]) -> Iterator[tuple[Motion, Path]]:
+        """Every file of the job with the motion that goes into it."""
+        for name, motion in motions.items():
+            for path in job.named(name, len(motions) > 1):
+                yield motion, path
+
+    def _write(
+        self, motion: Motion, path: Path, job: Job, progress: Callable[[int], None] | None = None
+    ) -> str:
+        """Writes one file; gives a line about it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         film = format_of(path).sound
-        with bar(path.name, len(motion), quiet=self.picked.quiet or not film) as tell:
-            write(
-                motion,
-                path,
-                rig=self._rig(motion) if film else self.rig,
-                sound=self._sound(job) if film else None,
-                rate=RATE,
-                size=self.picked.size,
-                view=self.picked.view,
-                progress=lambda done: tell(done, ()),
-            )
+        write(
+            motion,
+            path,
+            rig=self._rig(motion) if film else self.rig,
+            sound=self._sound(job) if film else None,
+            rate=RATE,
+            size=self.picked.size,
+            view=self.picked.view,
+            progress=progress,
+        )
         return f"{path}: {len(motion)} frames of {motion.annotation} at {motion.fps:g} fps"
+
+    def _seconds(self, job: Job) -> float:
+        """Length of the part of a sound that is asked for, as far as its header tells."""
+        from unitalker.audio import probe
+
+        if self.spoken is not None or job.source is None:
+            return len(self.spoken if self.spoken is not None else ()) / RATE
+        end = probe(job.source).seconds or 0.0
+        return max(min(end, self.picked.end or end) - (self.picked.start or 0.0), 1e-3)
 
     def _rig(self, motion: Motion) -> Rig | None:
         """The rig of --rig; None: the built-in head; for another mesh than that, its own triangles."""
