@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from unitalker.rig.arkit import ARKIT_NAMES
 from unitalker.rig.head.body import MATERIALS, Body, build_body
 from unitalker.rig.head.identities import identity_shapes
 from unitalker.rig.head.marks import landmarks, regions, tints
@@ -11,18 +12,6 @@ from unitalker.rig.head.shapes_mouth import mouth_shapes
 from unitalker.rig.head.shapes_upper import upper_shapes
 from unitalker.rig.rig import Material, Rig
 
-_NAMES = """
-    browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft
-    cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight eyeLookInLeft
-    eyeLookInRight eyeLookOutLeft eyeLookOutRight eyeLookUpLeft eyeLookUpRight eyeSquintLeft
-    eyeSquintRight eyeWideLeft eyeWideRight jawForward jawLeft jawOpen jawRight mouthClose
-    mouthDimpleLeft mouthDimpleRight mouthFrownLeft mouthFrownRight mouthFunnel mouthLeft
-    mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight mouthPucker mouthRight
-    mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mouthSmileRight
-    mouthStretchLeft mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft noseSneerRight
-    tongueOut
-"""
-ARKIT = tuple(_NAMES.split())
 LOOKS: dict[str, tuple[tuple[float, float, float], float]] = {  # linear RGB and roughness
     "skin": ((0.72, 0.47, 0.37), 0.55),
     "mouth": ((0.30, 0.075, 0.07), 0.5),
@@ -65,13 +54,13 @@ def build_head() -> Rig:
     body = build_body()
     moves = mouth_shapes(body) | upper_shapes(body)
     identities = identity_shapes(body)
-    shapes = np.stack([_tidy(moves[n], body) for n in ARKIT])
+    shapes = np.stack([_tidy(moves[n], body) for n in ARKIT_NAMES])
     forms = np.stack([_half(m) for m in identities.values()])
     return Rig(
         name="head",
         vertices=(body.rest / 1000.0).astype(np.float32),
         faces=body.part.faces.astype(np.int32),
-        shape_names=ARKIT,
+        shape_names=ARKIT_NAMES,
         shapes=shapes,
         regions=regions(body, shapes),
         landmarks=landmarks(body),
