@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import ctypes
 import threading
-import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from unitalker.data.tts_phones import NATIVE_RATE, Phone, cleaned, timed_phones
 from unitalker.errors import ConfigError, DataError, unknown
+
+__all__ = ["RATE", "Phone", "Spoken", "resolve_voice", "speak", "variants", "voices"]
 
 RATE = 16000
 """Sample rate of everything that is spoken here, Hz."""
 
 MAX_CHARACTERS = 20000
-_NATIVE = 22050
-_HOP = 88
 _WORDS_A_MINUTE = 175
 _BROKEN = {"fo", "kaa", "xex"}
 _ALIASES = {
@@ -33,23 +33,7 @@ _ALIASES = {
     "pt-pt": "pt", "english": "en-us", "french": "fr-fr", "portuguese": "pt", "spanish": "es",
     "chinese": "cmn", "cantonese": "yue",
 }  # fmt: skip
-_VOICELESS = tuple("ptkqcʈ")
-_VOWELS = set("aeiouyæœøɐɑɒɔəɘɚɛɜɝɞɤɨɪɯɵɶʉʊʌʏɿʅᵻᵊ")
 _PHONEME_EVENT = 7
-
-
-@dataclass(frozen=True)
-class Phone:
-    """One sound: [start_s, end_s) in seconds, its IPA without stress marks ("" is a pause), stress 0, 1 or 2."""
-
-    start_s: float
-    end_s: float
-    ipa: str
-    stress: int = 0
-
-    @property
-    def seconds(self) -> float:
-        return self.end_s - self.start_s
 
 
 @dataclass(frozen=True)
@@ -130,9 +114,9 @@ class _Espeak:
         self._callback = _CALLBACK(self._collect)
         synchronous, flags = 2, 0x0001 | 0x0002 | 0x8000  # phoneme events, as IPA, do not exit on error
         rate = self.lib.espeak_Initialize(synchronous, 0, str(data).encode(), flags)
-        if rate != _NATIVE:
+        if rate != NATIVE_RATE:
             self._unload()
-            raise DataError(f"espeak-ng did not start (it answered {rate}, not {_NATIVE} Hz).")
+            raise DataError(f"espeak-ng did not start (it answered {rate}, not {NATIVE_RATE} Hz).")
         self.lib.espeak_SetSynthCallback(self._callback)
         return self
 
@@ -181,7 +165,7 @@ class _Espeak:
     ) -> tuple[np.ndarray, list[tuple[int, str]]]:
         for parameter, value in settings.items():
             self.lib.espeak_SetParameter(parameter, value, 0)
-        raw = text.encode("utf-8")
+        raw = text.encode("utf-8", "replace")
         flags = 1 | (0x10 if ssml else 0)
         self.lib.espeak_Synth(raw, ctypes.c_size_t(len(raw) + 1), 0, 1, 0, flags, None, None)
         self.lib.espeak_Synchronize()
@@ -274,7 +258,7 @@ def speak(
     with _Espeak() as engine:
         engine.set_voice(full)
         wave, events = engine.synth(text.replace("\0", " "), settings, ssml)
-    if wave.size == 0 or not any(_clean(symbol)[0] for _, symbol in events):
+    if wave.size == 0 or not any(cleaned(symbol)[0] for _, symbol in events):
         raise DataError(f"The voice {voice!r} finds nothing to say in {text[:60]!r}.")
     return _spoken(wave, events, text, voice)
 
@@ -288,91 +272,14 @@ def _within(name: str, value: float | None, default: float, low: float, high: fl
 
 
 def _spoken(wave: np.ndarray, events: list[tuple[int, str]], text: str, voice: str) -> Spoken:
-    import soxr
+    from unitalker.audio.resampling import Resampler
 
-    samples = np.asarray(soxr.resample(wave, _NATIVE, RATE), np.float32)
-    quiet = _quiet(wave)
-    phones = _give_closures(_voice_pauses(_phones(events, len(wave)), quiet), quiet)
+    resampler = Resampler(NATIVE_RATE, RATE)
+    samples = np.concatenate([*resampler.feed(wave), *resampler.finish()])
+    phones = timed_phones(events, wave)
     end = len(samples) / RATE
     phones = [Phone(p.start_s, min(p.end_s, end), p.ipa, p.stress) for p in phones if p.start_s < end]
     if phones:
         last = phones[-1]
         phones[-1] = Phone(last.start_s, end, last.ipa, last.stress)
     return Spoken(np.clip(samples, -1, 1), phones, text, voice)
-
-
-def _clean(symbol: str) -> tuple[str, int]:
-    """IPA letters and diacritics, and the stress (-1 for a language switch such as "(en)")."""
-    if symbol.startswith("("):
-        return "", -1
-    stress = 2 if "ˈ" in symbol else 1 if "ˌ" in symbol else 0
-    kept = [c for c in symbol if c == "." or unicodedata.category(c) in ("Ll", "Lu", "Lo", "Lm", "Mn", "Sk")]
-    return "".join(c for c in kept if c not in "ˈˌˑ"), stress
-
-
-def _phones(events: list[tuple[int, str]], total: int) -> list[Phone]:
-    """Phones from the events' start samples; equal neighbours of silence merge, late /l/ gets its share."""
-    marks: list[tuple[int, str, int]] = [(0, "", 0)]
-    for sample, symbol in events:
-        ipa, stress = _clean(symbol)
-        if stress >= 0:
-            marks.append((min(max(sample, marks[-1][0]), total), ipa, stress))
-    edges = [m[0] for m in marks[1:]] + [total]
-    spans = [[start, end, ipa, stress] for (start, ipa, stress), end in zip(marks, edges, strict=True)]
-    for before, here in zip(spans, spans[1:], strict=False):
-        vowel = bool(before[2]) and before[2].rstrip("ː\u0303")[-1:] in _VOWELS
-        if here[2].startswith(("l", "ɫ")) and vowel and here[1] - here[0] < 0.035 * _NATIVE:
-            split = before[1] - round(0.4 * (before[1] - before[0]))
-            before[1] = here[0] = split
-    out: list[Phone] = []
-    for start, end, ipa, stress in spans:
-        if end <= start:
-            continue
-        if out and not ipa and not out[-1].ipa:
-            out[-1] = Phone(out[-1].start_s, end / _NATIVE, "")
-        else:
-            out.append(Phone(start / _NATIVE, end / _NATIVE, ipa, stress))
-    return out
-
-
-def _quiet(wave: np.ndarray) -> np.ndarray:
-    """True for each hop of `_HOP` samples that is silent against the utterance's loud parts."""
-    count = len(wave) // _HOP
-    if count == 0:
-        return np.zeros(0, bool)
-    level = np.sqrt((wave[: count * _HOP].reshape(count, _HOP) ** 2).mean(1))
-    return level < 0.04 * np.percentile(level, 95)
-
-
-def _voice_pauses(phones: list[Phone], quiet: np.ndarray) -> list[Phone]:
-    """Pauses that in fact sound (espeak-ng's links between vowels) go to the phone that follows."""
-    out: list[Phone] = []
-    start: float | None = None
-    for i, p in enumerate(phones):
-        part = quiet[round(p.start_s * _NATIVE / _HOP) : round(p.end_s * _NATIVE / _HOP)]
-        if not p.ipa and part.size and part.mean() < 0.5 and i + 1 < len(phones) and p.seconds < 0.12:
-            start = p.start_s if start is None else start
-            continue
-        out.append(p if start is None else Phone(start, p.end_s, p.ipa, p.stress))
-        start = None
-    return out
-
-
-def _give_closures(phones: list[Phone], quiet: np.ndarray, longest_s: float = 0.12) -> list[Phone]:
-    """Move the start of voiceless stops back over the silent closure that espeak-ng counts to what precedes."""
-    out = list(phones)
-    for i in range(1, len(out)):
-        here, before = out[i], out[i - 1]
-        if not here.ipa.startswith(_VOICELESS):
-            continue
-        frame = min(round(here.start_s * _NATIVE / _HOP), len(quiet))
-        first = next((f for f in range(frame, max(frame - 4, 0), -1) if quiet[f - 1]), frame)
-        limit = 0.06 if not before.ipa and before.seconds > longest_s else longest_s
-        while first > 0 and quiet[first - 1] and (frame - first) * _HOP / _NATIVE < limit:
-            first -= 1
-        least = before.start_s + (0.0 if not before.ipa else 0.3 * before.seconds)
-        start = max(first * _HOP / _NATIVE, least)
-        if start < here.start_s:
-            out[i - 1] = Phone(before.start_s, start, before.ipa, before.stress)
-            out[i] = Phone(start, here.end_s, here.ipa, here.stress)
-    return [p for p in out if p.end_s > p.start_s]
