@@ -35,7 +35,7 @@ def spoken_everywhere() -> list[tuple[str, tts.Spoken]]:
     out = []
     for code in texts.languages():
         voice = texts.voices_of(code)[0]
-        out += [(code, tts.speak(s, voice)) for s in texts.sentences(code)[:6]]
+        out += [(code, tts.speak(s, voice)) for s in texts.sentences(code)[:4]]
     return out
 
 
@@ -79,7 +79,7 @@ def test_lips_shut_at_every_bilabial_in_every_language(
                 total += 1
                 if near.any() and gap[near].min() > 0.02 + 0.03 * wide:
                     missed.append((code, p.ipa, float(gap[near].min())))
-    assert total > 300
+    assert total > 200
     assert not missed
 
 

@@ -19,6 +19,8 @@ from unitalker.errors import ConfigError, DataError, unknown
 FPS = 60
 KINDS = ("speech", "song", "rest")
 SHARES = {"speech": 0.78, "song": 0.10, "rest": 0.12}
+SONG_JAW = 1.15
+"""Singers open the jaw wider than speakers."""
 SUBJECTS = 64
 """Synthetic people that `utterances` draws from; each has a voice of its own and a style of its own."""
 
@@ -220,7 +222,8 @@ def make_utterance(
     spoken = _sing(code, who, rng) if kind == "song" else _say(code, who, rng, text)
     effort = float(np.clip(rng.normal(PROSODY[who.style.emotion][3], 0.5), -1, 1))
     placed = _framed(replace(spoken, samples=tilt(spoken.samples, effort)), rng)
-    style = replace(who.style, jaw=who.style.jaw * (1 + 0.18 * effort))
+    wide = (1 + 0.18 * effort) * (SONG_JAW if kind == "song" else 1.0)
+    style = replace(who.style, jaw=who.style.jaw * wide)
     one = _performed(placed, who, style, rng, blinks, (code, kind))
     return replace(one, samples=_levelled(one.samples, rng))
 

@@ -6,6 +6,7 @@ All of it was written for this project (texts.json beside this file); nothing co
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,6 @@ from typing import Any
 import numpy as np
 
 from unitalker.errors import ConfigError, unknown
-
-KINDS = ("sentence", "sentences", "words", "command", "template", "syllables", "numbers", "letters")
-"""What `random_text` can make."""
 
 
 @cache
@@ -50,7 +48,7 @@ def words(code: str) -> tuple[str, ...]:
     return tuple(_language(code)["words"])
 
 
-def _pick(rng: np.random.Generator, items: list[str] | tuple[str, ...]) -> str:
+def _pick(rng: np.random.Generator, items: Sequence[str]) -> str:
     return items[int(rng.integers(len(items)))]
 
 
@@ -105,7 +103,7 @@ def numbers(rng: np.random.Generator) -> str:
 
 def letters(rng: np.random.Generator) -> str:
     """Single Latin letters with pauses."""
-    return ". ".join(_pick(rng, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(int(rng.integers(3, 8)))) + "."  # type: ignore[arg-type]
+    return ". ".join(_pick(rng, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(int(rng.integers(3, 8)))) + "."
 
 
 def random_text(code: str, rng: np.random.Generator) -> str:
