@@ -27,6 +27,8 @@ COLUMN: dict[str, int] = {n: i for i, n in enumerate(NAMES)}
 _LIP_FIELDS = ("pucker", "funnel", "spread", "narrow")
 _REACH_S = {"jaw": (0.06, 0.06), "lips": (0.085, 0.075)}
 """Width of a sound's influence before and after it, seconds."""
+_EDGE_S, _PAUSE_EDGE_S = 0.035, 0.12
+"""Longest transition at each end of a sound (30 % of it if shorter); pauses let go of the mouth earlier."""
 _OPEN_S, _CLOSE_S = 0.08, 0.12
 _LIPS_EARLY_S = 0.14
 _BLOCK = 480
@@ -104,18 +106,21 @@ def speech_spans(phones: Sequence[Phone]) -> np.ndarray:
 
 
 class _Units:
-    """Sounds in time: start, end (N,), targets and dominance (N, F), and the sounds themselves (None: pause)."""
+    """Sounds in time: start, end and inner edge (N,), targets and dominance (N, F), the sounds (None: pause)."""
 
     def __init__(self, rows: list[tuple[float, float, Sound | None, int]]) -> None:
         self.start = np.array([r[0] for r in rows])
         self.end = np.array([r[1] for r in rows])
         self.sounds = [r[2] for r in rows]
+        most = np.array([_PAUSE_EDGE_S if r[2] is None else _EDGE_S for r in rows])
+        self.inner = np.minimum(0.3 * (self.end - self.start), most)
         pairs = [_row(r[2]) for r in rows]
         self.target = np.array([p[0] for p in pairs]).reshape(-1, len(FIELDS))
         self.weight = np.array([p[1] for p in pairs]).reshape(-1, len(FIELDS))
         for i, (_, _, sound, stress) in enumerate(rows):
             if sound is not None and sound.kind == "vowel":
-                self.target[i, 0] *= (0.9, 1.03, 1.12)[stress]
+                held = np.clip((self.end[i] - self.start[i] - 0.2) / 0.3, 0, 1)
+                self.target[i, 0] *= (0.9, 1.03, 1.12)[stress] * (1 + 0.25 * held)
                 self.weight[i] *= (0.85, 1.0, 1.2)[stress] * (1.6 if self._enclosed(rows, i) else 1.0)
 
     @staticmethod
@@ -162,7 +167,8 @@ def _blend(times: np.ndarray, units: _Units, style: Style) -> np.ndarray:
         if not near.any():
             continue
         for group, pick in (("jaw", ~lips), ("lips", lips)):
-            pull = _dominance(t, units.start[near], units.end[near], _REACH_S[group], style.coarticulation)
+            start, end = units.start[near] + units.inner[near], units.end[near] - units.inner[near]
+            pull = _dominance(t, start, end, _REACH_S[group], style.coarticulation)
             weight = units.weight[near][:, pick]
             total = pull @ weight
             out[a : a + _BLOCK, pick] = (pull @ (weight * units.target[near][:, pick])) / (total + 1e-9)
@@ -172,10 +178,9 @@ def _blend(times: np.ndarray, units: _Units, style: Style) -> np.ndarray:
 def _dominance(
     t: np.ndarray, start: np.ndarray, end: np.ndarray, reach: tuple[float, float], width: float
 ) -> np.ndarray:
-    """(T, N) exp(-(distance / reach)^1.5), 1 in the middle 40 % of each sound."""
-    inner = 0.3 * (end - start)
-    ahead = np.maximum(start + inner - t[:, None], 0) / (reach[0] * width)
-    behind = np.maximum(t[:, None] - end + inner, 0) / (reach[1] * width)
+    """(T, N) exp(-(distance / reach)^1.5), 1 from `start` to `end` of each sound's steady part."""
+    ahead = np.maximum(start - t[:, None], 0) / (reach[0] * width)
+    behind = np.maximum(t[:, None] - end, 0) / (reach[1] * width)
     return np.exp(-((ahead + behind) ** 1.5))
 
 
