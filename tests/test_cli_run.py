@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from test_export_glb import MAKEHUMAN, octahedron
+from test_export_glb import MAKEHUMAN, octahedron, parse
 from unitalker.annotations.layouts import layout
 from unitalker.cli import main
 from unitalker.export import read, write
@@ -155,7 +155,7 @@ def test_nothing_but_bad_inputs(here, model, capsys):
         ("a.wav -o f.npz --annotation six --template set/bob", "There is no template"),
         ("a.wav -o f.csv --fps 0", "frame rate must lie between"),
         ("a.wav -o f.csv --start 5", "1.5"),
-        ("a.wav -o f.csv -o f.npz --annotation six", "Formats that can hold it: .json, .npz, .mp4"),
+        ("a.wav -o f.csv -o f.npz --annotation six", "Formats that can hold it: .json, .npz, .glb, .mp4"),
     ],
 )
 def test_refusals(here, model, capsys, argv, says):
@@ -177,7 +177,8 @@ def test_film_of_a_mesh(here, model):
     import av
 
     argv = ["animate", "b.flac", "-o", "f.mp4", "--annotation", "six", "--size", "64", "--model", str(model)]
-    assert main(argv) == 0
+    assert main([*argv, "-o", "f.glb"]) == 0
+    assert len(parse(here / "f.glb")[0]["meshes"][0]["primitives"]) == 1
     with av.open("f.mp4") as film:
         assert film.streams.video[0].frames == 18 and film.streams.audio[0].codec_context.name == "aac"
 

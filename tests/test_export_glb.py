@@ -183,12 +183,47 @@ def test_a_real_head(tmp_path, validate):
     assert (report["numErrors"], report["numWarnings"]) == (0, 0), report["messages"]
 
 
+@pytest.mark.parametrize("unit", ["m", "mm", "u"])
+def test_a_moving_mesh_is_rebuilt_by_its_morphs(tmp_path, validate, unit):
+    rig, rng = octahedron(), np.random.default_rng(3)
+    scale = {"m": 1, "mm": 1000, "u": 5}[unit]
+    moved = 0.02 * rng.normal(size=(1700, 4)) @ rng.normal(size=(4, 18))
+    names = [f"v{i}.{axis}" for i in range(6) for axis in "xyz"]
+    template = rig.vertices * 1.01 if unit != "u" else rig.vertices
+    motion = Motion(moved * scale, names, 25, "six", unit, template=template * scale)
+    path = write(motion, tmp_path / "a.glb", rig=rig)
+    report = validate(path)
+    assert (report["numErrors"], report["numWarnings"]) == (0, 0), report["messages"]
+    content, dense = parse(path)
+    weights = dense(content["animations"][0]["samplers"][0]["output"]).reshape(1700, -1)
+    assert weights.shape[1] == 4 and np.abs(weights).max() <= 1 + 1e-6
+    for part, faces in zip(content["meshes"][0]["primitives"], (rig.faces[:5], rig.faces[5:]), strict=True):
+        corners = dense(part["indices"])[:, 0]
+        got = dense(part["attributes"]["POSITION"]) + np.einsum(
+            "tk,kvc->tvc", weights, np.stack([dense(t["POSITION"]) for t in part["targets"]])
+        )
+        want = (template + moved.reshape(-1, 6, 3))[:, faces.ravel()]
+        np.testing.assert_allclose(got[:, corners], want, atol=2e-5)
+    assert content["asset"]["extras"]["unitalker"]["rms_error_m"] < 1e-5
+
+
+def test_a_still_mesh(tmp_path, validate):
+    names = [f"v{i}.{axis}" for i in range(6) for axis in "xyz"]
+    report = validate(
+        write(Motion(np.zeros((3, 18)), names, 25, "six", "m"), tmp_path / "a.glb", rig=octahedron())
+    )
+    assert (report["numErrors"], report["numWarnings"]) == (0, 0), report["messages"]
+
+
 def test_refusals(tmp_path):
     with pytest.raises(ExportError, match="share no shape name"):
         write(talk(("_neutral",)), tmp_path / "a.glb", rig=octahedron())
     with pytest.raises(ExportError, match="has no frames"):
         write(talk(frames=0), tmp_path / "a.glb", rig=octahedron())
     mesh = Motion(np.zeros((1, 3)), ("v0.x", "v0.y", "v0.z"), 25, "mesh", "m")
-    with pytest.raises(ExportError, match=r"Formats that can hold it: \.json, \.npz, \.mp4"):
+    with pytest.raises(ExportError, match="moves 1 vertices, but rig 'octahedron' has 6"):
         write(mesh, tmp_path / "a.glb", rig=octahedron())
+    flame = Motion(np.zeros((1, 1)), ("shape0",), 25, "flame413", "flame")
+    with pytest.raises(ExportError, match=r"Formats that can hold it: \.json, \.npz\."):
+        write(flame, tmp_path / "a.glb", rig=octahedron())
     assert not list(tmp_path.iterdir())

@@ -99,7 +99,7 @@ class Run:
         write(
             motion,
             path,
-            rig=self._rig(motion) if film else self.rig,
+            rig=self._rig(motion),
             sound=self._sound(job) if film else None,
             rate=RATE,
             size=self.picked.size,

@@ -42,7 +42,7 @@ WRITERS: dict[str, Format] = {
     ".csv": Format("csv_livelink", "Live Link Face CSV (61 columns)", ("weight",), reads=True),
     ".json": Format("json_motion", "named numbers, as text", reads=True),
     ".npz": Format("npz_motion", "named numbers, as NumPy arrays", reads=True),
-    ".glb": Format("glb", "animated head, glTF 2.0", ("weight",)),
+    ".glb": Format("glb", "animated head, glTF 2.0", ("weight", *MESH_UNITS)),
     ".mp4": Format("mp4_motion", "video with sound", ("weight", *MESH_UNITS), sound=True),
 }
 

@@ -93,12 +93,22 @@ def mesh_rig(motion: Motion, faces: np.ndarray, metres: float) -> Rig:
     return Rig(motion.annotation, vertices, np.asarray(faces, np.int32), (), empty)
 
 
-def metres_of(motion: Motion, rig: Rig) -> float:
-    """Metres in one unit of a vertex motion; for "u", what makes its template as tall as the rig."""
-    if motion.unit in METRES:
-        return METRES[motion.unit]
-    if motion.template is None:
+def at_rest(motion: Motion, rig: Rig) -> tuple[np.ndarray, np.float32]:
+    """A vertex motion's neutral vertices (V, 3) in metres, and the metres in one of its units.
+
+    For "u" that is what makes its template as tall as the rig. Raises ExportError where the rig is of another
+    mesh, or where there is nothing to measure.
+    """
+    count = len(motion.names) // 3
+    if count != len(rig.vertices):
         raise ExportError(
-            f"The motion of {motion.annotation} is in {motion.unit!r} without a template to measure."
+            f"The motion of {motion.annotation} moves {count} vertices, but rig {rig.name!r} has "
+            f"{len(rig.vertices)}; give the rig of that mesh with --rig, or write .npz or .json."
         )
-    return float(np.ptp(rig.vertices[:, 1]) / np.ptp(motion.template[:, 1]))
+    if motion.template is None:
+        if motion.unit not in METRES:
+            raise ExportError(f"The motion of {motion.annotation} has no template to measure its unit by.")
+        return np.asarray(rig.vertices, np.float32), np.float32(METRES[motion.unit])
+    template = np.asarray(motion.template, np.float32)
+    scale = METRES.get(motion.unit) or np.ptp(rig.vertices[:, 1]) / np.ptp(template[:, 1])
+    return template * np.float32(scale), np.float32(scale)

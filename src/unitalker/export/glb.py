@@ -17,6 +17,7 @@ import numpy as np
 from unitalker.errors import ExportError
 from unitalker.export.atomic import atomic
 from unitalker.export.base import Options, head_rig, need_frames, provenance_text, rig_weights
+from unitalker.export.glb_mesh import morphs
 from unitalker.motion import Motion
 from unitalker.rig.rig import Material, Rig
 
@@ -198,19 +199,23 @@ def container(content: dict[str, Any], binary: bytes) -> bytes:
 def write(motion: Motion, path: Path, options: Options) -> None:
     """Writes the rig with the motion on it; a rig shape that the motion lacks stays at 0.
 
-    The motion's provenance, and its channels that the rig lacks, stand in `asset.extras.unitalker`.
-    Raises ExportError for a motion without frames, one that moves nothing on the rig, or an unwritable file.
+    A moving mesh gets morph targets of its own (see export/glb_mesh.py). The motion's provenance, and its
+    channels that the rig lacks, stand in `asset.extras.unitalker`. Raises ExportError for a motion without
+    frames, one that moves nothing on the rig or another mesh than the rig's, or an unwritable file.
     """
     need_frames(motion, "animation")
     rig = head_rig(options)
-    weights, left_out = rig_weights(motion, rig)
+    facts: dict[str, Any] = {"rig": rig.name, "rig_licence": rig.licence}
+    if motion.unit == "weight":
+        weights, left_out = rig_weights(motion, rig)
+        facts["channels_left_out"] = list(left_out)
+    else:
+        rig, weights, facts["rms_error_m"] = morphs(motion, rig)
     extras = {
         "annotation": motion.annotation,
         "identity": motion.identity,
         "fps": motion.fps,
-        "rig": rig.name,
-        "rig_licence": rig.licence,
-        "channels_left_out": list(left_out),
+        **facts,
         "provenance": json.loads(provenance_text(motion)),
     }
     data = container(*document(rig, weights, motion.fps, extras))

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unitalker.errors import ExportError
-from unitalker.export.base import Options, head_rig, metres_of, need_frames, rig_weights
+from unitalker.export.base import Options, at_rest, head_rig, need_frames, rig_weights
 from unitalker.motion import Motion
 from unitalker.rig.rig import Rig
 
@@ -50,13 +49,6 @@ def _counted(frames: Iterable[np.ndarray], progress: Callable[[int], None] | Non
 
 def _mesh(motion: Motion, rig: Rig) -> tuple[Rig, Iterator[np.ndarray]]:
     """The rig at the motion's template, and its (V, 3) vertices in metres, frame by frame."""
-    count = len(motion.names) // 3
-    if count != len(rig.vertices):
-        raise ExportError(
-            f"The motion of {motion.annotation} moves {count} vertices, but rig {rig.name!r} has "
-            f"{len(rig.vertices)}; give the rig of that mesh with --rig, or write .npz or .json."
-        )
-    scale = np.float32(metres_of(motion, rig))
-    rest = rig.vertices if motion.template is None else np.asarray(motion.template, np.float32) * scale
+    rest, scale = at_rest(motion, rig)
     moved = (rest + row.reshape(-1, 3) * scale for row in motion.values)
-    return replace(rig, vertices=np.asarray(rest, np.float32)), moved
+    return replace(rig, vertices=rest), moved
