@@ -55,13 +55,15 @@ class MiniEncoderConfig(Settings):
     """The small encoder: level-tracked log-mel front end and a stack of dilated convolutions at 50 Hz."""
 
     kind: Literal["mini"] = "mini"
-    mels: int = Field(80, ge=16, le=128, description="Mel bands of the front end.")
-    width: int = Field(192, ge=8, description="Channels of every block; the size of a feature.")
-    dilations: tuple[int, ...] = Field((1, 1, 1, 2, 4, 8, 1, 2, 4, 8), description="Dilation of each block.")
-    lookahead: int = Field(
-        2, ge=0, le=10, description="Blocks (from the first) whose kernel sees one frame ahead."
+    mels: int = Field(default=80, ge=16, le=128, description="Mel bands of the front end.")
+    width: int = Field(default=192, ge=8, description="Channels of every block; the size of a feature.")
+    dilations: tuple[int, ...] = Field(
+        default=(1, 1, 1, 2, 4, 8, 1, 2, 4, 8), description="Dilation of each block."
     )
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout inside the blocks.")
+    lookahead: int = Field(
+        default=2, ge=0, le=10, description="Blocks (from the first) whose kernel sees one frame ahead."
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout inside the blocks.")
 
     @model_validator(mode="after")
     def _ahead(self) -> Self:
@@ -74,12 +76,12 @@ class HFEncoderConfig(Settings):
     """A WavLM, wav2vec 2.0 or HuBERT encoder of the transformers library."""
 
     kind: Literal["hf"] = "hf"
-    name: str = Field("microsoft/wavlm-base-plus", description="Hub name or local folder.")
+    name: str = Field(default="microsoft/wavlm-base-plus", description="Hub name or local folder.")
     architecture: dict[str, Any] | None = Field(
-        None, description="The library's own config as plain data; read from `name` when absent."
+        default=None, description="The library's own config as plain data; read from `name` when absent."
     )
     normalise: bool | None = Field(
-        None,
+        default=None,
         description="Zero mean and unit variance per clip, as the encoder was trained; from `name` when absent.",
     )
 
@@ -87,11 +89,11 @@ class HFEncoderConfig(Settings):
 class DecoderConfig(Settings):
     """The TCN motion decoder."""
 
-    width: int = Field(256, ge=8, description="Channels of the hidden states.")
-    identity_dim: int = Field(64, ge=1, description="Size of an identity embedding.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout on the mapped audio features.")
+    width: int = Field(default=256, ge=8, description="Channels of the hidden states.")
+    identity_dim: int = Field(default=64, ge=1, description="Size of an identity embedding.")
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout on the mapped audio features.")
     ahead: tuple[int, int, int] = Field(
-        (1, 1, 1),
+        default=(1, 1, 1),
         description="Frames that each block's kernel of 3 sees ahead: 1 = centred as in the paper, 0 = causal.",
     )
 
@@ -101,10 +103,10 @@ class UniTalkerConfig(Settings):
 
     encoder: MiniEncoderConfig | HFEncoderConfig = Field(discriminator="kind")
     adaptor: Literal["after_encoder", "after_decoder"] = Field(
-        "after_encoder", description="Where features change from 50 Hz to the motion's frame rate."
+        default="after_encoder", description="Where features change from 50 Hz to the motion's frame rate."
     )
     grid: Literal["aligned_corners", "clock"] = Field(
-        "aligned_corners",
+        default="aligned_corners",
         description="Interpolation times: the paper's aligned corners, or clock times t / fps (independent of length).",
     )
     decoder: DecoderConfig = DecoderConfig()
@@ -126,56 +128,75 @@ class UniTalkerConfig(Settings):
 class AugmentConfig(Settings):
     """How often each change of the sound happens in training, as a probability per clip."""
 
-    noise: float = Field(0.5, ge=0, le=1, description="Other sounds mixed under the voice.")
-    snr_db: tuple[float, float] = Field((0.0, 30.0), description="Range of their signal-to-noise ratio.")
-    equalise: float = Field(0.5, ge=0, le=1, description="Smooth random spectral tilt of up to 10 dB.")
-    reverberate: float = Field(0.3, ge=0, le=1, description="A room of 0.1 to 0.7 s reverberation time.")
-    gain: float = Field(0.3, ge=0, le=1, description="Slow gain changes within ±8 dB.")
-    telephone: float = Field(0.1, ge=0, le=1, description="Band limit and 8-bit companding.")
-    clip: float = Field(0.05, ge=0, le=1, description="Hard clipping.")
-    speed: float = Field(
-        0.4, ge=0, le=1, description="Tempo and pitch together by 0.85 to 1.18, motion along."
+    noise: float = Field(default=0.5, ge=0, le=1, description="Other sounds mixed under the voice.")
+    snr_db: tuple[float, float] = Field(
+        default=(0.0, 30.0), description="Range of their signal-to-noise ratio."
     )
-    warp: float = Field(0.6, ge=0, le=1, description="Vocal-tract length by 0.82 to 1.2 in the mel filters.")
+    equalise: float = Field(
+        default=0.5, ge=0, le=1, description="Smooth random spectral tilt of up to 10 dB."
+    )
+    reverberate: float = Field(
+        default=0.3, ge=0, le=1, description="A room of 0.1 to 0.7 s reverberation time."
+    )
+    gain: float = Field(default=0.3, ge=0, le=1, description="Slow gain changes within ±8 dB.")
+    telephone: float = Field(default=0.1, ge=0, le=1, description="Band limit and 8-bit companding.")
+    clip: float = Field(default=0.05, ge=0, le=1, description="Hard clipping.")
+    speed: float = Field(
+        default=0.4, ge=0, le=1, description="Tempo and pitch together by 0.85 to 1.18, motion along."
+    )
+    warp: float = Field(
+        default=0.6, ge=0, le=1, description="Vocal-tract length by 0.82 to 1.2 in the mel filters."
+    )
 
 
 class SourceConfig(Settings):
     """One dataset of a training run."""
 
     path: str = Field(description="Folder with dataset.json.")
-    share: float = Field(1.0, gt=0, description="How often its clips are drawn, relative to the others.")
+    share: float = Field(
+        default=1.0, gt=0, description="How often its clips are drawn, relative to the others."
+    )
+    ignore: tuple[str, ...] = Field(
+        default=(), description="Channels left out of the loss, by the start of their names: what sound cannot tell."
+    )
 
 
 class TrainConfig(Settings):
     """A training run; saved whole in the run folder."""
 
     model: UniTalkerConfig | None = Field(
-        None, description="Model to build; identities and heads come from the data."
+        default=None, description="Model to build; identities and heads come from the data."
     )
     sources: tuple[SourceConfig, ...] = Field(min_length=1, description="The datasets.")
-    steps: int = Field(10_000, ge=1, description="Optimiser steps, warm-up included.")
-    warmup_steps: int = Field(300, ge=0, description="Decoder warm-up: steps with the encoder frozen.")
-    batch: int = Field(32, ge=1, description="Crops per step.")
-    crop_seconds: float = Field(4.0, gt=0.5, description="Length of a crop.")
-    lr: float = Field(1e-3, gt=0, description="Peak learning rate.")
-    schedule: str = Field(
-        "cosine", pattern="^(cosine|constant)$", description="How the learning rate goes on."
+    steps: int = Field(default=10_000, ge=1, description="Optimiser steps, warm-up included.")
+    warmup_steps: int = Field(
+        default=300, ge=0, description="Decoder warm-up: steps with the encoder frozen."
     )
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
-    clip_norm: float = Field(1.0, gt=0, description="Largest gradient norm.")
+    batch: int = Field(default=32, ge=1, description="Crops per step.")
+    crop_seconds: float = Field(default=4.0, gt=0.5, description="Length of a crop.")
+    lr: float = Field(default=1e-3, gt=0, description="Peak learning rate.")
+    schedule: str = Field(
+        default="cosine", pattern="^(cosine|constant)$", description="How the learning rate goes on."
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="AdamW's weight decay.")
+    clip_norm: float = Field(default=1.0, gt=0, description="Largest gradient norm.")
     pivot: float = Field(
-        0.1, ge=0, le=1, description="Probability that the identity is replaced by the pivot."
+        default=0.1, ge=0, le=1, description="Probability that the identity is replaced by the pivot."
     )
     phone_weight: float = Field(
-        0.1, ge=0, description="Weight of an auxiliary phone classifier, dropped afterwards."
+        default=0.1, ge=0, description="Weight of an auxiliary phone classifier, dropped afterwards."
     )
-    lip_weight: float = Field(1.0, gt=0, description="Factor on lip vertices in the vertex error.")
+    lip_weight: float = Field(default=1.0, gt=0, description="Factor on lip vertices in the vertex error.")
     head_weight: float = Field(
-        1.0, ge=0, description="Share of the code error beside the vertex error, both relative."
+        default=1.0, ge=0, description="Share of the code error beside the vertex error, both relative."
     )
-    velocity_weight: float = Field(0.0, ge=0, description="Weight of the error of frame-to-frame change.")
-    ema: float = Field(0.999, ge=0, lt=1, description="Decay of the averaged weights that are saved.")
-    seed: int = Field(0, ge=0, description="Seed of everything random.")
-    bf16: bool = Field(True, description="bfloat16 autocast.")
+    closure_weight: float = Field(
+        default=0.5,
+        ge=0,
+        description="Weight of lips that stay open where the truth shuts them, where a rig tells.",
+    )
+    ema: float = Field(default=0.999, ge=0, lt=1, description="Decay of the averaged weights that are saved.")
+    seed: int = Field(default=0, ge=0, description="Seed of everything random.")
+    bf16: bool = Field(default=True, description="bfloat16 autocast.")
     augment: AugmentConfig = AugmentConfig()
-    checkpoint_steps: int = Field(500, ge=1, description="Steps between checkpoints.")
+    checkpoint_steps: int = Field(default=500, ge=1, description="Steps between checkpoints.")

@@ -282,7 +282,7 @@ class Collector:
 
     def _spill(self) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="unitalker-")
+            self._file = tempfile.TemporaryFile(prefix="unitalker-")  # noqa: SIM115 (lives as long as the values)
         for piece in self._pieces:
             self._file.write(piece.tobytes())
         self._pieces.clear()

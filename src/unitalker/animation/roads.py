@@ -13,7 +13,7 @@ import torch
 
 from unitalker.config import FEATURE_RATE, SAMPLE_RATE
 from unitalker.models.frontend import HOP, WINDOW, LevelState
-from unitalker.models.mini import MEL_PER_FEATURE, STEP, MiniEncoder
+from unitalker.models.mini import MEL_PER_FEATURE, STEP, TAIL, MiniEncoder
 from unitalker.models.unitalker import UniTalker
 from unitalker.motion import frame_count
 
@@ -53,9 +53,9 @@ class MelStream:
         return self._drain(ready // MEL_BLOCK * MEL_BLOCK)
 
     def finish(self) -> torch.Tensor:
-        """The last mel frames, the sound followed by zeros; in all 2·(samples // 320) + 1 have come."""
+        """The last mel frames, the sound followed by zeros; in all 2·(samples // 320 + TAIL) + 1 have come."""
         done = (self.samples + WINDOW // 2 - len(self.held)) // HOP
-        wanted = MEL_PER_FEATURE * (self.samples // STEP) + 1 - done
+        wanted = MEL_PER_FEATURE * (self.samples // STEP + TAIL) + 1 - done
         need = (wanted - 1) * HOP + WINDOW
         self.held = torch.cat([self.held, torch.zeros(max(0, need - len(self.held)))])
         return self._drain(wanted)

@@ -32,6 +32,8 @@ class Annotation:
     regions: name → vertex indices.
     templates: identity → (V, 3) neutral vertices in `unit`; the first is the default.
     head_weight: λ of the paper's Eq. 2, the weight of the error in head space beside the vertex error.
+    gap: (head_dim,) centimetres between the lips per unit of each code, for training's closure term; None where no
+    rig tells it. Not part of the card.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Annotation:
     regions: Mapping[str, np.ndarray] = field(default_factory=dict)
     templates: Mapping[str, np.ndarray] = field(default_factory=dict)
     head_weight: float = 1e-4
+    gap: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     kind = "none"
 

@@ -13,10 +13,11 @@ from unitalker.annotations.flame import FLAME_NAMES
 from unitalker.annotations.flame_rig import flame_codes, flame_from_rig
 from unitalker.annotations.layouts import convert, layout
 from unitalker.annotations.parameters import FlameAnnotation
-from unitalker.annotations.pca import fit_basis
+from unitalker.annotations.pca import Basis, fit_basis
 from unitalker.annotations.vertices import VertexAnnotation, vertex_names
 from unitalker.errors import AnnotationError, unknown
 from unitalker.motion import Motion
+from unitalker.rig.lips import inner_lips, lip_gap
 from unitalker.rig.rig import Rig
 
 WEIGHTS = {"arkit52": 60.0, "arkit51": 30.0, "facegood116": 30.0}
@@ -29,6 +30,8 @@ MESHES: dict[str, tuple[float, str, float]] = {"head": (25.0, "u", HEAD_UNIT), "
 """Mesh topologies → fps, unit, metres in one unit. `head` is the whole rig, `face` its front skin."""
 
 FLAME = "flame413"
+FLAME_ROW_STEP = 6
+"""The FLAME loss looks at every n-th vertex of the face."""
 NAMES = (*WEIGHTS, *MESHES, FLAME)
 
 
@@ -58,7 +61,13 @@ def weight_annotation(name: str, rig: Rig, lip_weight: float = 1.0) -> Blendshap
     to_arkit = convert(units, "arkit52").values
     arkit = layout("arkit52").names
     gram = to_arkit @ rig_gram(rig, arkit, lip_weight, unit=0.01) @ to_arkit.T
-    return BlendshapeAnnotation(name, WEIGHTS[name], "weight", names, gram=gram.astype(np.float32))
+    gap = to_arkit @ _arkit_gap(rig)
+    return BlendshapeAnnotation(name, WEIGHTS[name], "weight", names, gram=gram.astype(np.float32), gap=gap)
+
+
+def _arkit_gap(rig: Rig) -> np.ndarray:
+    """(52,) lip gap in cm of each ARKit shape at weight 1."""
+    return rig.weights(np.eye(52, dtype=np.float32), layout("arkit52").names) @ lip_gap(rig)
 
 
 def mesh_annotation(name: str, rig: Rig, blocks: Iterable[np.ndarray], size: int = 64) -> VertexAnnotation:
@@ -71,6 +80,7 @@ def mesh_annotation(name: str, rig: Rig, blocks: Iterable[np.ndarray], size: int
     regions = {
         k: place[np.asarray(v)] for k, v in rig.regions.items() if k in ("lips", "mouth", "upper_face")
     }
+    basis = fit_basis(blocks, size)
     return VertexAnnotation(
         name,
         fps,
@@ -78,10 +88,19 @@ def mesh_annotation(name: str, rig: Rig, blocks: Iterable[np.ndarray], size: int
         vertex_names(len(rows)),
         regions={k: np.sort(v[v >= 0]) for k, v in regions.items()},
         templates={"builtin": rig.vertices[rows] / metres},
-        basis=fit_basis(blocks, size),
+        gap=_mesh_gap(rig, rows, basis, metres),
+        basis=basis,
         faces=faces[(faces >= 0).all(1)],
         metres=metres,
     )
+
+
+def _mesh_gap(rig: Rig, rows: np.ndarray, basis: Basis, metres: float) -> np.ndarray:
+    """(K,) lip gap in cm of each code of a mesh topology at 1."""
+    reader = np.zeros((len(rig.vertices), 3), np.float32)
+    upper, lower = inner_lips(rig)
+    reader[upper, 1], reader[lower, 1] = 1 / len(upper), -1 / len(lower)
+    return 100 * metres * basis.scale * (basis.components @ reader[rows].reshape(-1))
 
 
 def flame_annotation(rig: Rig) -> FlameAnnotation:
@@ -95,6 +114,26 @@ def flame_annotation(rig: Rig) -> FlameAnnotation:
     return FlameAnnotation(
         FLAME, 30.0, "flame", FLAME_NAMES, active=active, model=model, rows=tuple(rows[::6].tolist())
     )
+
+
+def completed(annotation: Annotation, rig: Rig) -> Annotation:
+    """A built-in annotation read from its card, with what training needs and cards leave out: lip gap, FLAME model."""
+    if annotation.name in WEIGHTS:
+        return dataclasses.replace(annotation, gap=weight_annotation(annotation.name, rig).gap)
+    if (
+        isinstance(annotation, VertexAnnotation)
+        and annotation.name in MESHES
+        and annotation.basis is not None
+    ):
+        rows = mesh_rows(annotation.name, rig)
+        if annotation.dim == 3 * len(rows):
+            return dataclasses.replace(
+                annotation, gap=_mesh_gap(rig, rows, annotation.basis, annotation.metres)
+            )
+    if isinstance(annotation, FlameAnnotation) and annotation.name == FLAME:
+        fresh = flame_annotation(rig)
+        return dataclasses.replace(annotation, gap=fresh.gap, model=fresh.model, rows=fresh.rows)
+    return annotation
 
 
 def balanced(annotation: Annotation, codes: np.ndarray, share: float = 1.0) -> Annotation:

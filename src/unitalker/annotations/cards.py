@@ -24,7 +24,7 @@ def save_card(annotation: Annotation, folder: str | Path) -> None:
     """Write the annotation's card. Components are stored as float16 (relative error below 1e-3)."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {k: _stored(k, v) for k, v in annotation.arrays().items()}
+    arrays: dict[str, Any] = {k: _stored(k, v) for k, v in annotation.arrays().items()}
     _replace(folder / f"{annotation.name}.npz", lambda p: np.savez_compressed(p, **arrays))
     text = json.dumps(annotation.card(), indent=1)
     _replace(folder / f"{annotation.name}.json", lambda p: p.write_text(text))

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from unitalker.errors import DataError, RigError
+from unitalker.errors import DataError
 from unitalker.evaluation.metrics import LAGS, best_lag, loudness, pooled_correlation, sample_at
 from unitalker.motion import Motion
+from unitalker.rig.lips import lip_gap
 from unitalker.rig.rig import Rig
 
 Word = tuple[float, float, str]
@@ -25,8 +26,6 @@ OPEN_VOWELS = frozenset(_OPEN.split())
 START_WINDOW = (-0.100, 0.100)  # seconds around the start of a word that begins with closed lips
 END_WINDOW = (-0.140, 0.060)  # seconds around the end of a word that ends with closed lips
 CLOSED, OPEN, LARGE = 0.20, 0.30, 95.0  # shares of the clip's 95th percentile gap
-MIDDLE = 0.08  # half-width of "near the middle" of the lips, as a share of their width
-GAUGE_VERTICES = 3
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,7 @@ class LipGauge:
     @classmethod
     def of(cls, rig: Rig) -> LipGauge:
         """Gauge of a rig in metres: mean height of three upper inner vertices minus three lower ones."""
-        upper, lower = inner_lips(rig)
-        height = rig.shapes[:, :, 1]
-        gap = 100.0 * (height[:, upper].mean(1) - height[:, lower].mean(1))
+        gap = lip_gap(rig)
         lips = 1000.0 * rig.shapes[:, np.asarray(rig.regions["lips"])].reshape(len(rig.shape_names), -1)
         return cls(rig.shape_names, gap.astype(np.float64), lips.astype(np.float32))
 
@@ -81,32 +78,6 @@ class LipGauge:
     def gap_cm(self, motion: Motion) -> np.ndarray:
         """Opening between the lips over that at rest, centimetres, (T,)."""
         return self.weights(motion.values, motion.names) @ self.gap
-
-
-def inner_lips(rig: Rig) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the three lowest upper-lip and three highest lower-lip vertices near the mouth's middle.
-
-    The lower lip is what jawOpen moves down by more than half of its largest drop there; the rest is the
-    upper. Raises RigError for a rig without a "lips" region, or whose jawOpen does not part them.
-    """
-    if "lips" not in rig.regions:
-        raise RigError(f"The rig {rig.name!r} has no region 'lips'; lip measures need one.")
-    lips = np.asarray(rig.regions["lips"])
-    x = rig.vertices[lips, 0]
-    middle = lips[np.abs(x - (x.min() + x.max()) / 2) <= MIDDLE * (x.max() - x.min())]
-    drop = -rig.shape("jawOpen")[middle, 1]
-    falls = drop > 0.5 * drop.max() if len(middle) else np.zeros(0, bool)
-    upper, lower = middle[~falls], middle[falls]
-    if min(len(upper), len(lower)) < GAUGE_VERTICES or drop.max() <= 0:
-        raise RigError(
-            f"The jawOpen of rig {rig.name!r} does not part its lips: {len(upper)} vertices of the upper and "
-            f"{len(lower)} of the lower lip near the middle; {GAUGE_VERTICES} of each are needed."
-        )
-    by_height = rig.vertices[:, 1]
-    return (
-        upper[np.argsort(by_height[upper], kind="stable")[:GAUGE_VERTICES]],
-        lower[np.argsort(-by_height[lower], kind="stable")[:GAUGE_VERTICES]],
-    )
 
 
 def common_lag(cases: Sequence[Case], channel: str = "jawOpen") -> tuple[float, float]:

@@ -7,13 +7,26 @@ from torch import nn
 from torch.nn import functional as F
 
 from unitalker.config import FEATURE_RATE, SAMPLE_RATE, MiniEncoderConfig
-from unitalker.models.frontend import HOP, WINDOW, LevelState, level, log_mel, mel_filters
+from unitalker.models.frontend import (
+    HOP,
+    RANGE_DB,
+    UNIT_DB,
+    WINDOW,
+    LevelState,
+    level,
+    log_mel,
+    mel_filters,
+)
 from unitalker.models.layers import Conv
 
 STEP = SAMPLE_RATE // FEATURE_RATE
 """Samples between features; feature k stands at sample k·STEP."""
 MEL_PER_FEATURE = STEP // HOP
 MEL_KERNEL = 2 * MEL_PER_FEATURE
+TAIL = 6
+"""Features of silence that are computed after the last, so that the end of a sound is heard as silence."""
+SILENCE = (-RANGE_DB / UNIT_DB, 0.0)
+"""Levelled log-mel of silence: relative to the peak, relative to the floor."""
 
 
 class Block(nn.Module):
@@ -37,6 +50,8 @@ class MiniEncoder(nn.Module):
     A feature sees `seconds_ahead` of sound after its own time and `frames_behind` feature frames before it (beside
     the two running levels of the front end, which reach back to the start of the sound).
     """
+
+    filters: torch.Tensor
 
     def __init__(self, config: MiniEncoderConfig) -> None:
         super().__init__()
@@ -72,17 +87,20 @@ class MiniEncoder(nn.Module):
     def encode_mel(self, mel: torch.Tensor) -> torch.Tensor:
         """Levelled log-mel (B, M, 2·mels), its first frame at time 0 → features (B, ceil(M / 2), width).
 
-        Feature k reads mel frames 2k−3 … 2k: nothing ahead of its own time. Frames before the first are zeros.
+        Feature k reads mel frames 2k−3 … 2k: nothing ahead of its own time. Frames before the first are silence.
         """
-        padded = F.pad(mel.transpose(1, 2), (MEL_KERNEL - 1, 0))
-        x = self.entry(padded).transpose(1, 2)
+        bands = self.config.mels
+        quiet = torch.cat([mel.new_full((bands,), level) for level in SILENCE]).expand(
+            len(mel), MEL_KERNEL - 1, -1
+        )
+        x = self.entry(torch.cat([quiet, mel], 1).transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x)
         return self.norm(x)
 
     def forward(self, samples: torch.Tensor, filters: torch.Tensor | None = None) -> torch.Tensor:
-        """Samples (B, N) at 16 kHz → features (B, N // 320 + 1, width). filters: as in `mel_features`."""
-        count = samples.shape[-1] // STEP + 1
+        """Samples (B, N) at 16 kHz → features (B, N // 320 + 1 + TAIL, width). filters: as in `mel_features`."""
+        count = samples.shape[-1] // STEP + 1 + TAIL
         need = (MEL_PER_FEATURE * (count - 1)) * HOP + WINDOW
         padded = F.pad(samples, (WINDOW // 2, max(0, need - WINDOW // 2 - samples.shape[-1])))[:, :need]
         with torch.autocast(samples.device.type, enabled=False):

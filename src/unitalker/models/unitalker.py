@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -12,10 +13,13 @@ from unitalker.errors import ModelError, unknown
 from unitalker.models.decoder import TCNDecoder, adapt_aligned, adapt_clock
 from unitalker.models.mini import MiniEncoder
 
+if TYPE_CHECKING:
+    from unitalker.models.hf import HFEncoder
+
 PIVOT = "pivot"
 
 
-def build_encoder(config: UniTalkerConfig) -> nn.Module:
+def build_encoder(config: UniTalkerConfig) -> MiniEncoder | HFEncoder:
     """The encoder that the configuration names; the transformers library is imported only for its own kinds."""
     if config.encoder.kind == "mini":
         return MiniEncoder(config.encoder)

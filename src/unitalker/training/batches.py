@@ -21,7 +21,8 @@ PLAIN_WARP = 4
 
 @dataclass
 class Group:
-    """Crops of one annotation and frame rate within a batch: rows (b,), codes (b, F, K), valid (b, F), weight (b,)."""
+    """Crops of one annotation and frame rate within a batch: rows (b,), codes (b, F, K), valid (b, F),
+    weight and lip opening in cm (b,)."""
 
     annotation: str
     fps: float
@@ -30,6 +31,7 @@ class Group:
     valid: torch.Tensor
     mask: torch.Tensor | None
     weight: torch.Tensor
+    opening: torch.Tensor
 
 
 @dataclass
@@ -181,6 +183,7 @@ def collate(crops: Sequence[Crop]) -> Batch:
                 torch.as_tensor(np.stack([crops[i].valid for i in rows])),
                 None if first is None else torch.as_tensor(first),
                 torch.tensor([1.0 / crops[i].source.energy for i in rows], dtype=torch.float32),
+                torch.tensor([crops[i].source.opening for i in rows], dtype=torch.float32),
             )
         )
     return Batch(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,7 +32,10 @@ class PackedClip:
 
 @dataclass
 class Source:
-    """One dataset, ready to draw crops from. `energy`: mean loss of a resting face, by which the loss is divided."""
+    """One dataset, ready to draw crops from.
+
+    energy: mean loss of a resting face, by which the loss is divided. opening: 95th percentile of the lip gap, cm.
+    """
 
     name: str
     annotation: str
@@ -41,6 +44,7 @@ class Source:
     clips: list[PackedClip]
     mask: np.ndarray | None = None
     energy: float = 1.0
+    opening: float = 1.0
     weights: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property
@@ -79,21 +83,20 @@ def pack(
     table: PhoneTable,
     *,
     split: str = "train",
-    progress: Callable[[int], None] | None = None,
+    ignore: Sequence[str] = (),
 ) -> Source:
     """Read a split of a dataset into memory. Raises DataError for lengths that disagree by more than 0.1 s."""
     rest = dataset.subjects == (ANY,)
     annotation = None if rest else annotations[dataset.annotation]
     clips = []
-    for number, clip in enumerate(dataset.split(split)):
+    for clip in dataset.split(split):
         clips.append(_pack_clip(dataset, clip, annotation, table))
-        if progress:
-            progress(number + 1)
     source = Source(dataset.name, ANY if rest else dataset.annotation, dataset.fps, share, clips)
     source.weights = np.cumsum([c.seconds for c in clips])
     if annotation is not None:
-        source.mask = _mask(dataset, annotation)
+        source.mask = _mask(dataset, annotation, ignore)
         source.energy = resting_energy(source, annotation)
+        source.opening = lip_opening(source, annotation)
     return source
 
 
@@ -131,10 +134,20 @@ def _in_unit(dataset: Dataset, annotation: Annotation, values: np.ndarray) -> np
     return values[:, [column[n] for n in annotation.names]]
 
 
-def _mask(dataset: Dataset, annotation: Annotation) -> np.ndarray | None:
-    if dataset.known is None or annotation.kind == "vertices":
+def _mask(dataset: Dataset, annotation: Annotation, ignore: Sequence[str]) -> np.ndarray | None:
+    if annotation.kind != "blendshapes" or (dataset.known is None and not ignore):
         return None
-    return np.isin(np.array(annotation.names), np.array(dataset.known)).astype(np.float32)
+    known = set(annotation.names if dataset.known is None else dataset.known)
+    return np.array([n in known and not n.startswith(tuple(ignore)) for n in annotation.names], np.float32)
+
+
+def lip_opening(source: Source, annotation: Annotation) -> float:
+    """95th percentile of the gap between the lips in cm, over some of the clips; 1 where no rig tells it."""
+    if annotation.gap is None:
+        return 1.0
+    some = source.clips[:: max(1, len(source.clips) // 200)]
+    gaps = [np.asarray(c.codes, np.float32) @ annotation.gap for c in some if c.codes is not None]
+    return max(float(np.percentile(np.concatenate(gaps), 95)), 0.05)
 
 
 def resting_energy(source: Source, annotation: Annotation) -> float:

@@ -24,7 +24,7 @@ from unitalker.training.alignment import align
 from unitalker.training.pack import PhoneTable, plain
 
 FPS = 60
-LEAST_SCORE = -2.2
+LEAST_SCORE = -2.6
 """Alignments whose mean log posterior per frame lies below this are left out, and said so."""
 
 
@@ -53,6 +53,13 @@ class PhoneListener:
         with torch.inference_mode():
             features = self.model.encoder(torch.as_tensor(samples)[None])
             return torch.log_softmax(self.head(features)[0], -1).numpy()
+
+    def row(self, symbol: str) -> int:
+        """Class of a phone; of its first letter where the phone itself was never heard. Raises DataError otherwise."""
+        for known in (symbol, symbol[:1]):
+            if known in self.table.index:
+                return self.table.index[known]
+        raise DataError(f"The phone {symbol!r} was not among those that the listener learned.")
 
     def prior(self, recordings: Iterable[np.ndarray]) -> np.ndarray:
         """Mean posterior of some recordings: how often each phone comes."""
@@ -105,10 +112,7 @@ def _label(recording: Recording, listener: PhoneListener, prior: np.ndarray, out
     samples = read(recording.path).samples
     spoken = tts.speak(recording.text, recording.voice)
     symbols = [plain(p.ipa) for p in spoken.phones]
-    unheard = [s for s in symbols if s not in listener.table.index]
-    if unheard:
-        raise DataError(f"The phone {unheard[0]!r} was not among those that the listener learned.")
-    rows = [listener.table.index[s] for s in symbols]
+    rows = [listener.row(s) for s in symbols]
     found = align(listener.posteriors(samples), prior, symbols, rows)
     if found.score < LEAST_SCORE:
         raise DataError(

@@ -24,7 +24,9 @@ PCA_FRAMES = 6000
 """Frames of motion that a basis is fitted on, spread over the clips."""
 
 
-def make_annotations(datasets: Sequence[Dataset], cards: Path | None = None) -> dict[str, Annotation]:
+def make_annotations(
+    datasets: Sequence[Dataset], cards: Path | None = None, lip_weight: float = 1.0
+) -> dict[str, Annotation]:
     """The annotations that the datasets need: from `cards` (a folder of <name>.json) where they are, else built in.
 
     Mesh annotations get a PCA basis of the datasets' own motion. Raises AnnotationError for a name that is neither.
@@ -34,9 +36,9 @@ def make_annotations(datasets: Sequence[Dataset], cards: Path | None = None) -> 
     for name in dict.fromkeys(d.annotation for d in datasets if d.subjects != (ANY,)):
         own = [d for d in datasets if d.annotation == name]
         if cards is not None and (cards / f"{name}.json").is_file():
-            out[name] = load_card(cards / f"{name}.json")
+            out[name] = builtin.completed(load_card(cards / f"{name}.json"), rig)
         elif builtin.require(name) in builtin.WEIGHTS:
-            out[name] = builtin.weight_annotation(name, rig)
+            out[name] = builtin.weight_annotation(name, rig, lip_weight)
         elif name in builtin.MESHES:
             out[name] = builtin.mesh_annotation(name, rig, _spread(own, builtin.MESHES[name][2]))
             out[name] = dataclasses.replace(out[name], templates=_templates(out[name], own))
@@ -83,11 +85,11 @@ def load_sources(
 ) -> tuple[list[Source], dict[str, Annotation], PhoneTable]:
     """Open and pack every dataset of a run; annotations weighted so that vertex and code errors both count."""
     datasets = [open_dataset(s.path) for s in config.sources]
-    faces = dict(annotations or make_annotations(datasets, cards))
+    faces = dict(annotations or make_annotations(datasets, cards, config.lip_weight))
     table = PhoneTable()
     sources = []
     for dataset, source in zip(datasets, config.sources, strict=True):
-        sources.append(pack(dataset, faces, source.share, table))
+        sources.append(pack(dataset, faces, source.share, table, ignore=source.ignore))
         if say:
             say(
                 f"{dataset.name}: {len(sources[-1].clips)} clips, {sum(c.seconds for c in sources[-1].clips) / 3600:.2f} h"
@@ -144,7 +146,7 @@ def open_run(
     say: Say | None = None,
 ) -> Trainer:
     """A trainer for the run in `folder`, resumed where it left off. start: a run folder whose weights to begin with."""
-    saved = folder / "annotations"
+    saved = folder / "model" / "annotations"
     sources, annotations, table = load_sources(config, cards=saved if saved.is_dir() else cards, say=say)
     trainer = Trainer(
         config, model_config(config, sources, annotations), sources, annotations, len(table), folder
