@@ -59,7 +59,7 @@ def measure(rig: Rig, frames: int = 150, size: int = 512, fps: float = 30) -> di
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rig", default="builtin", help="a rig file, or the built-in head")
+    parser.add_argument("--rig", default="head", help="a rig file (.glb, .npz), or head")
     parser.add_argument("--frames", type=int, default=150)
     parser.add_argument("--size", type=int, default=512)
     given = parser.parse_args()

@@ -76,7 +76,7 @@ def _spans(corners: Corners, size: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     row = first[tri] + step
     centre = row.astype(np.float32) + 0.5
     edges = np.stack([x[0], y[0], _slope(x, y, 0, 2), _slope(x, y, 0, 1), x[1], y[1], _slope(x, y, 1, 2)])
-    top_x, top_y, long, upper, mid_x, mid_y, lower = edges[:, tri]
+    top_x, top_y, long, upper, mid_x, mid_y, lower = edges.take(tri, axis=1)
     one = top_x + (centre - top_y) * long
     two = np.where(centre < mid_y, top_x + (centre - top_y) * upper, mid_x + (centre - mid_y) * lower)
     left = np.clip(np.ceil(np.minimum(one, two) - 0.5), 0, size).astype(np.int32)

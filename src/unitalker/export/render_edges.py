@@ -38,26 +38,32 @@ def contact_shade(near: np.ndarray, size: int, reach: float) -> np.ndarray:
 
 
 def _blur(values: np.ndarray, radius: int) -> np.ndarray:
-    """(H, W) float32 box blur by running sums in float64, edges repeated; twice, for a tent."""
-    last = len(values) - 1
-    rows = np.minimum(np.maximum(np.arange(-radius - 1, last + radius + 1), 0), last)
-    for _ in range(4):
-        sums = np.cumsum(values[rows], axis=0, dtype=np.float64)
-        values = ((sums[2 * radius + 1 :] - sums[: -2 * radius - 1]) / (2 * radius + 1)).astype(np.float32).T
+    """(H, W) float32 under a tent that reaches 2 · radius to each side, edges repeated."""
+    last, reach = len(values) - 1, 2 * radius
+    rows = np.minimum(np.maximum(np.arange(-reach, last + reach + 1), 0), last)
+    tent = np.arange(1, 2 * radius + 2, dtype=np.float32)
+    tent = np.concatenate([tent, tent[-2::-1]]) / tent[-1] ** 2
+    for _ in range(2):
+        padded = values[rows]
+        total = tent[0] * padded[: last + 1]
+        for step, weight in enumerate(tent[1:], 1):
+            total += weight * padded[step : step + last + 1]
+        values = np.ascontiguousarray(total.T)
     return values
 
 
 def _enlarged(values: np.ndarray, step: int, size: int) -> np.ndarray:
-    """Grid values at every pixel (size, size), linearly along both axes."""
+    """Square grid values at every pixel (size, size), linearly along both axes."""
     if step == 1:
         return values
     where = np.clip((np.arange(size, dtype=np.float32) - step // 2) / step, 0, len(values) - 1)
-    low = where.astype(np.int32)
+    low = where.astype(np.intp)
     high = np.minimum(low + 1, len(values) - 1)
-    part = (where - low)[:, None]
-    rows = values[low] + (values[high] - values[low]) * part
-    rows = np.ascontiguousarray(rows.T)
-    return (rows[low] + (rows[high] - rows[low]) * part).T
+    part = (where - low).astype(np.float32)[:, None]
+    for _ in range(2):
+        values = np.ascontiguousarray(values.T)
+        values = values[low] + (values[high] - values[low]) * part
+    return values
 
 
 def edge_pixels(near: np.ndarray, kind: np.ndarray, size: int, jump: float) -> np.ndarray:
