@@ -9,10 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from unitalker.audio.sound import RATE
 from unitalker.data.nonspeech_music import MUSIC, music
 from unitalker.errors import ConfigError, unknown
-
-RATE = 16000
 
 
 def nonspeech(kind: str, seconds: float, rng: np.random.Generator) -> np.ndarray:

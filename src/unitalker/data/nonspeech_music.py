@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-RATE = 16000
+from unitalker.audio.sound import RATE
+
 MUSIC: tuple[str, ...] = (
     "chords", "pluck", "organ", "bells", "drums", "arpeggio", "bass", "strings", "flute", "band", "orchestra",
 )  # fmt: skip

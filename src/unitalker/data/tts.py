@@ -16,13 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from unitalker.audio.sound import RATE
 from unitalker.data.tts_phones import NATIVE_RATE, Phone, cleaned, timed_phones
 from unitalker.errors import ConfigError, DataError, unknown
 
 __all__ = ["RATE", "Phone", "Spoken", "resolve_voice", "speak", "variants", "voices"]
-
-RATE = 16000
-"""Sample rate of everything that is spoken here, Hz."""
 
 MAX_CHARACTERS = 20000
 _WORDS_A_MINUTE = 175

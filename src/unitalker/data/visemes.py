@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 
 from unitalker.annotations.layouts import layout
+from unitalker.audio.sound import RATE
 from unitalker.data.articulation import FIELDS, Sound, closure, sounds, targets
 from unitalker.data.tts import Phone
 from unitalker.data.visemes_style import Style
@@ -74,7 +75,7 @@ def perform(
     return curves
 
 
-def loudness(samples: np.ndarray, seconds: float, fps: float, rate: int = 16000) -> np.ndarray:
+def loudness(samples: np.ndarray, seconds: float, fps: float, rate: int = RATE) -> np.ndarray:
     """(T,) loudness per frame: RMS over 80 ms around each frame time, over its own 95th percentile, in 0 … 1."""
     count = frame_count(seconds, fps)
     power = np.concatenate([[0.0], np.cumsum(np.asarray(samples, np.float64) ** 2)])
