@@ -105,6 +105,17 @@ class Body:
             out[here] = move[rows] * follow[self.ring[here].astype(int)][:, None]
         return out
 
+    def facing_contacts(self) -> tuple[np.ndarray, np.ndarray]:
+        """For each lip vertex the upper and the lower contact vertex of its column (the corner twice), (V,) each."""
+        first = np.nonzero((self.kind == 1) & (self.ring == 0))[0]
+        at = dict(zip(self._columns(first), first, strict=True))
+        upper, lower = np.zeros(len(self.rest), int), np.zeros(len(self.rest), int)
+        here = np.nonzero((self.kind == 1) & (self.ring < len(layout.LIP_PARTS)))[0]
+        for i, (column, side, sign) in zip(here, self._columns(here), strict=True):
+            upper[i] = at[column, 1 if side else 0, sign]
+            lower[i] = at[column, -1 if side else 0, sign]
+        return upper, lower
+
     def _columns(self, index: np.ndarray) -> list[tuple[int, int, int]]:
         sign = np.sign(np.round(self.rest[index, 0], 6)).astype(int)
         return list(zip(self.column[index].astype(int), self.side[index].astype(int), sign, strict=True))

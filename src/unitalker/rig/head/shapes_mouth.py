@@ -15,7 +15,7 @@ from unitalker.rig.head.body import Body, mouth_distance, rotate_x
 from unitalker.rig.head.surface import bell, smoothstep
 
 HINGE = np.array([0.0, -20.0, -76.0])
-JAW_DEGREES = 16.0
+JAW_DEGREES = 18.5
 Vector = tuple[float, float, float]
 
 
@@ -75,13 +75,11 @@ def jaw_weight(body: Body) -> np.ndarray:
     skin = (body.kind >= 0) & (body.kind < 3)
     red = lip_rings(body)
     chin = skin & (azimuth < 32) & (points[:, 1] < -84) & (level > -113)
-    one = (red & (body.side < 0) & (body.t < 0.36)) | chin
     over = -47.0 + 20.0 * smoothstep(azimuth, 25, 70)
-    zero = skin & ((points[:, 1] > over) | (azimuth > 100) | (level < -139) | (body.kind == 2))
-    zero |= red & (body.side > 0) & (body.t < 0.36)
-    weight = np.zeros((len(points), 1))
-    weight[one] = 1.0
-    return _pouch_weight(body, np.clip(body.spread(one | zero, weight), 0, 1))
+    still = skin & ((points[:, 1] > over) | (azimuth > 100) | (level < -139) | (body.kind == 2))
+    oval = 0.5 - 0.5 * body.side * np.sqrt(1 - body.t**2.2)
+    weight = np.where(chin, 1.0, np.where(red, oval, 0.0))[:, None]
+    return _pouch_weight(body, np.clip(body.spread(red | chin | still, weight), 0, 1))
 
 
 def _pouch_weight(body: Body, weight: np.ndarray) -> np.ndarray:
@@ -113,31 +111,34 @@ def jaw_turn(body: Body, weight: np.ndarray, degrees: float) -> np.ndarray:
     return turned - body.rest
 
 
-def close_lips(body: Body, opened: np.ndarray, reach: float = 40.0) -> np.ndarray:
-    """The movement that shuts the lips over a moved jaw: `opened` + this has both contact lines in one place."""
-    out = np.zeros_like(body.rest)
+def close_lips(
+    body: Body, opened: np.ndarray, part: float, lift: Vector = (0, 0, 0), reach: float = 40.0
+) -> np.ndarray:
+    """The movement that shuts the lips over a moved jaw: `opened` + this has both contact lines in one place.
+
+    part: where they meet, 0 at the upper lip … 1 at the lower; lift: what the corners add (x outwards), in mm.
+    """
+    upper, lower = body.facing_contacts()
     red = lip_rings(body)
-    contact = np.nonzero((body.kind == 1) & (body.ring == 0))[0]
-    where = body.rest + opened
-    keys = body._columns(contact)
-    place = dict(zip(keys, contact, strict=True))
-    for i in np.nonzero(red)[0]:
-        column, side, sign = body._columns(np.array([i]))[0]
-        if side == 0:
-            continue
-        upper = place.get((column, 1, sign), place.get((column, 1, 0)))
-        lower = place.get((column, -1, sign), place.get((column, -1, 0)))
-        meet = where[upper] + 0.45 * (where[lower] - where[upper])
-        out[i] = meet - where[upper if side > 0 else lower]
+    middle = red & (body.ring == 0) & (body.column == 0)
+    centre = (1 - part) * opened[middle & (body.side > 0)] + part * opened[middle & (body.side < 0)]
+    out = np.zeros_like(body.rest)
+    for sign in (1.0, -1.0):
+        half = red & (body.rest[:, 0] * sign >= 0)
+        corner = opened[half & (body.ring == 0) & (body.side == 0)] + np.array(lift) * np.array([sign, 1, 1])
+        t = body.t[half, None]
+        goal = centre + t ** np.array([1.0, 2.0, 2.0]) * (corner - centre)
+        own = np.where(body.side[half] > 0, upper[half], lower[half])
+        out[half] = goal - opened[own]
     return around(body, out, reach, lowest=-100.0)
 
 
 LIP_MOVES: dict[str, LipMove] = {
     "mouthFunnel": LipMove(
-        (0, 3.6, 5.0), (0, -5.2, 5.0), (-6.5, -0.5, 3.0), (0, 0.6, 2.2), (0, -0.6, 2.2), power=2.4, reach=30
+        (0, 4.0, 5.0), (0, -7.0, 5.0), (-5.0, -0.5, 4.5), (0, 0.8, 2.2), (0, -0.8, 2.2), power=2.4, reach=30
     ),
     "mouthPucker": LipMove(
-        (0, 0.6, 6.0), (0, -0.2, 6.0), (-10.5, 0, 4.0), (0, -0.6, 2.6), (0, 0.2, 2.6), power=1.25, reach=32
+        (0, 0.6, 6.0), (0, -0.2, 6.0), (-8.5, 0.4, 6.0), (0, -0.6, 2.6), (0, 0.2, 2.6), power=1.25, reach=32
     ),
     "mouthRollUpper": LipMove(
         (0, -3.4, -1.6), (0, 0.4, 0), (-0.3, 0, -0.8), (0, 3.0, -2.0), (0, -0.8, -2.6), reach=20
@@ -145,16 +146,16 @@ LIP_MOVES: dict[str, LipMove] = {
     "mouthRollLower": LipMove(
         (0, 0, 0), (0, 4.2, -1.6), (-0.3, 0, -0.8), (0, 0.2, -2.6), (0, -4.0, -2.0), reach=20
     ),
-    "mouthShrugUpper": LipMove((0, 2.8, 1.6), (0, 0.6, 0.4), (0, 0.6, 0), (0, -0.6, 0.3), (0, 1.6, 1.5)),
-    "mouthShrugLower": LipMove((0, 0.8, 0.6), (0, 4.6, 2.4), (0, -0.4, 0), (0, 0.7, 0.8), (0, -3.1, -1.0)),
+    "mouthShrugUpper": LipMove((0, 4.4, 1.4), (0, 0.8, 0.4), (0, 0.4, 0), (0, -0.4, 0.3), (0, 1.0, 1.1)),
+    "mouthShrugLower": LipMove((0, 1.2, 0.8), (0, 5.6, 3.2), (0, 0.4, 0.6), (0, 0.5, 1.0), (0, -2.4, -1.4)),
 }
 SIDED_LIP_MOVES: dict[str, LipMove] = {
-    "mouthSmile": LipMove((0, 0.8, -1.2), (0, 0.8, -1.2), (8.5, 7.5, -5.0), power=1.7, reach=34),
+    "mouthSmile": LipMove((0, 1.6, -1.2), (0, 1.6, -1.2), (8.8, 10.0, -6.4), power=1.45, reach=34),
     "mouthFrown": LipMove((0, -0.6, 0.1), (0, -0.6, 0.1), (2.0, -7.0, -1.8), power=2.6, reach=30),
     "mouthDimple": LipMove((0, 0, -0.6), (0, 0, -0.6), (4.6, 1.2, -4.6), power=2.4, reach=24),
-    "mouthStretch": LipMove((0, -0.6, -0.8), (0, -0.6, -0.8), (9.0, -3.4, -4.6), power=1.7, reach=34),
+    "mouthStretch": LipMove((0, -0.6, -0.8), (0, -0.6, -0.8), (7.4, -3.2, -4.8), power=1.7, reach=34),
     "mouthPress": LipMove(
-        (0, -2.0, -1.0), (0, 2.2, -1.0), (1.4, 0.2, -1.2), (0, 2.0, -0.6), (0, -2.2, -0.6), reach=20
+        (0, -2.0, -1.0), (0, 2.2, -1.0), (1.4, 0.2, -1.2), (0, 1.4, -0.6), (0, -0.6, -0.6), reach=20
     ),
     "mouthUpperUp": LipMove(
         (0, 6.2, 0.2), (0, 0, 0), (1.0, 1.8, -0.6), (0, -0.6, -0.4), (0, 0, 0), power=2.2, reach=26
@@ -194,10 +195,10 @@ def mouth_shapes(body: Body) -> dict[str, np.ndarray]:
     opened = jaw_turn(body, weight, JAW_DEGREES) + jaw * np.array([0.0, -1.5, 0.5])
     opened += lips(body, LipMove((0, 0.4, 0), (0, 0, 0), (-5.0, 0, 1.0), power=1.2, reach=36))
     out["jawOpen"] = opened
-    out["mouthClose"] = close_lips(body, opened)
-    for name, slide in (("jawForward", (0.0, -0.6, 6.5)), ("jawLeft", (7.0, -0.8, 0.0))):
+    out["mouthClose"] = close_lips(body, opened, 0.2, lift=(0.6, 8.0, 4.5))
+    for name, slide in (("jawForward", (0.0, -0.8, 8.0)), ("jawLeft", (7.0, -0.8, 0.0))):
         out[name] = jaw * np.array(slide)
-        out[name] += close_lips(body, out[name], 30.0)
+        out[name] += close_lips(body, out[name], 0.4, reach=30.0)
     out["jawRight"] = body.mirror(out["jawLeft"])
     aside = around(body, np.where(lip_rings(body)[:, None], np.array([8.5, 0.0, -0.5]), 0.0), 32.0)
     out["mouthLeft"], out["mouthRight"] = aside, body.mirror(aside)
@@ -206,7 +207,8 @@ def mouth_shapes(body: Body) -> dict[str, np.ndarray]:
     )
     puff += bump(body, (0, -86, 25), (16, 6, 14), (0, 0, 2.0), both=False)
     away = smoothstep(mouth_distance(body.rest), -2.0, 12.0)[:, None]
-    out["cheekPuff"] = body.with_inside(puff * np.where(lip_rings(body)[:, None], 0.0, away))
+    seal = lips(body, LipMove((0, 0, 3.0), (0, 0, 3.0), (-0.6, 0.8, 4.5), power=1.2, reach=20))
+    out["cheekPuff"] = seal + body.with_inside(puff * np.where(lip_rings(body)[:, None], 0.0, away))
     out["tongueOut"] = tongue_out(body)
     cheeks = _cheeks(body)
     for name, move in SIDED_LIP_MOVES.items():
