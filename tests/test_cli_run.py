@@ -147,6 +147,7 @@ def test_nothing_but_bad_inputs(here, model, capsys):
     ("argv", "says"),
     [
         ("text.wav -o f.csv", "text.wav"),
+        ("a.wav -o f.csv --end 0.02", "0.020 s of sound is too short"),
         ("a.wav -o f.csv --model minni", "There is no model 'minni'"),
         ("a.wav -o f.csv --model .", "holds no model"),
         ("a.wav -o f.csv --annotation arkit25", "did you mean 'arkit52'"),

@@ -13,7 +13,7 @@ from unitalker.annotations.vertices import VertexAnnotation
 from unitalker.cli.choices import Choices, check_source
 from unitalker.cli.plan import Job
 from unitalker.cli.progress import bar, watched
-from unitalker.errors import UniTalkerError
+from unitalker.errors import AudioError, UniTalkerError
 from unitalker.export import check_unit, format_of, write
 from unitalker.export.base import mesh_rig
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 RATE = 16000
 """Samples a second of all sound in the package."""
+
+
+SHORTEST = 0.05
+"""Seconds of sound below which there is nothing to animate: shorter than any sound of speech."""
 
 
 class Run:
@@ -82,7 +86,13 @@ class Run:
             check_source(job.source)
         source = job.source if self.spoken is None else (self.spoken, RATE)
         assert source is not None
-        return self.animator.run(self.request, source, self.picked.start, self.picked.end, progress)
+        motions = self.animator.run(self.request, source, self.picked.start, self.picked.end, progress)
+        seconds = min(motion.provenance["audio_seconds"] for motion in motions.values())
+        if seconds < SHORTEST:
+            raise AudioError(
+                f"{job.name}: {seconds:.3f} s of sound is too short to animate; give {SHORTEST:g} s or more."
+            )
+        return motions
 
     def _files(self, job: Job, motions: Mapping[str, Motion]) -> Iterator[tuple[Motion, Path]]:
         """Every file of the job with the motion that goes into it."""
