@@ -19,7 +19,7 @@ from unitalker.errors import ConfigError, DataError, unknown
 FPS = 60
 KINDS = ("speech", "song", "rest")
 SHARES = {"speech": 0.78, "song": 0.10, "rest": 0.12}
-SONG_JAW = 1.15
+SONG_JAW = 1.1
 """Singers open the jaw wider than speakers."""
 SUBJECTS = 64
 """Synthetic people that `utterances` draws from; each has a voice of its own and a style of its own."""

@@ -121,7 +121,7 @@ class _Units:
         for i, (_, _, sound, stress) in enumerate(rows):
             if sound is not None and sound.kind == "vowel":
                 held = np.clip((self.end[i] - self.start[i] - 0.2) / 0.3, 0, 1)
-                self.target[i, 0] *= (0.9, 1.03, 1.12)[stress] * (1 + 0.25 * held)
+                self.target[i, 0] *= (0.9, 1.03, 1.12)[stress] * (1 + 0.15 * held)
                 self.weight[i] *= (0.85, 1.0, 1.2)[stress] * (1.6 if self._enclosed(rows, i) else 1.0)
 
     @staticmethod
