@@ -137,7 +137,7 @@ def test_bad_input_is_told(tmp_path: Path, rig: Rig) -> None:
         ("x.mp4", {"size": 33}, "must be even, not 33; use 34"),
         ("x.mp4", {"fps": 0}, "1 to 240 frames a second, not 0"),
         ("x.mp4", {"view": "top"}, "There is no view 'top'"),
-        ("no/x.mp4", {}, "cannot be written"),
+        ("no/x.mp4", {}, "there is no folder"),
         ("x.mp4", {"sound": np.zeros((2, 50))}, "sound of a film is mono"),
     ]:
         with pytest.raises(ExportError, match=words):

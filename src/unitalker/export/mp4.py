@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +12,7 @@ import numpy as np
 from unitalker.audio.container import AAC_RATES, Film
 from unitalker.audio.sound import check_samples, from_array
 from unitalker.errors import ExportError
+from unitalker.export.atomic import atomic
 from unitalker.export.render import Renderer
 from unitalker.rig.rig import Rig
 
@@ -37,37 +36,18 @@ def write_mp4(
     The file appears under its name only when it is complete. Raises ExportError for a path, rate or size that
     cannot be, for no frames at all, and for a place that cannot be written; AudioError for unusable sound.
     """
-    target = _target(Path(path))
+    target = Path(path)
+    if target.suffix.lower() != ".mp4":
+        raise ExportError(f"A film is written as .mp4, not as {target.name!r}.")
     if size % 2:
         raise ExportError(f"The picture size of an MP4 must be even, not {size}; use {size + 1}.")
     if not 1 <= fps <= 240:
         raise ExportError(f"An MP4 needs 1 to 240 frames a second, not {fps}.")
     renderer = Renderer(rig, size, view, fine=2)
     blocks, rate = _sound_blocks(sound, rate)
-    try:
-        handle, name = tempfile.mkstemp(suffix=".mp4", prefix=".", dir=target.parent)
-        os.close(handle)
-    except OSError as error:
-        raise ExportError(f"{target} cannot be written ({error.strerror}).") from None
-    temporary = Path(name)
-    try:
-        with Film(temporary, (size, size), fps, rate if sound is not None else None) as film:
-            _fill(film, renderer, frames, blocks, rate / fps)
-        temporary.chmod(0o644)
-        temporary.replace(target)
-    except OSError as error:
-        raise ExportError(f"{target} cannot be written ({error.strerror or error}).") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic(target) as draft, Film(draft, (size, size), fps, rate if sound is not None else None) as film:
+        _fill(film, renderer, frames, blocks, rate / fps)
     return target
-
-
-def _target(path: Path) -> Path:
-    if path.suffix.lower() != ".mp4":
-        raise ExportError(f"A film is written as .mp4, not as {path.name!r}.")
-    if path.is_dir():
-        raise ExportError(f"{path} is a directory; name a file in it.")
-    return path
 
 
 def _fill(

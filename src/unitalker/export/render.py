@@ -187,17 +187,20 @@ def _weld(rig: Rig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def contact_sheet(images: list[np.ndarray], labels: list[str], columns: int = 6) -> np.ndarray:
     """One picture (H, W, 3) uint8 of equal-sized pictures in rows of `columns`, each with its label below."""
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, ImageFont
 
     if not images or len(images) != len(labels):
         raise ExportError(f"A contact sheet needs a label per picture, not {len(images)} and {len(labels)}.")
     height, width = images[0].shape[:2]
     strip = max(14, height // 14)
+    font = ImageFont.load_default(size=0.62 * strip)
     rows = -(-len(images) // columns)
     sheet = Image.new("RGB", (columns * width, rows * (height + strip)), (24, 26, 30))
     draw = ImageDraw.Draw(sheet)
     for number, (image, label) in enumerate(zip(images, labels, strict=True)):
         left, top = number % columns * width, number // columns * (height + strip)
         sheet.paste(Image.fromarray(image), (left, top))
-        draw.text((left + width / 2, top + height + strip / 2), label, anchor="mm", fill=(225, 225, 225))
+        draw.text(
+            (left + width / 2, top + height + strip / 2), label, anchor="mm", fill=(225, 225, 225), font=font
+        )
     return np.asarray(sheet)
