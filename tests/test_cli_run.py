@@ -123,7 +123,9 @@ def test_a_folder_of_outputs_and_one_bad_input(here, model, capsys):
     assert len(read("out/a.json")) == 90 and len(read("out/b.csv")) == 42
     told = capsys.readouterr().err
     assert "There is no file none.wav" in told and "2 of 4 inputs failed." in told
-    assert [line for line in told.split("\n") if line.startswith("text.wav: ")] and "Traceback" not in told
+    assert [
+        line for line in told.split("\n") if line.startswith("text.wav is no media")
+    ] and "Traceback" not in told
 
 
 def test_progress_bars(here, model, capsys, monkeypatch):
@@ -134,7 +136,7 @@ def test_progress_bars(here, model, capsys, monkeypatch):
     assert main(["animate", "b.flac", "a.wav", "text.wav", "-o", ".", "--format", "mp4", *rest]) == 1
     told = capsys.readouterr()
     assert told.out == "" and "b.mp4: 18 frames of six at 25 fps" in told.err
-    assert "1 of 3 inputs failed." in told.err and "text.wav: " in told.err
+    assert "1 of 3 inputs failed." in told.err and "text.wav is no media" in told.err
 
 
 def test_nothing_but_bad_inputs(here, model, capsys):

@@ -75,7 +75,8 @@ class Run:
                     tell(count, () if self.picked.quiet else lines)
                 except UniTalkerError as error:
                     failed += 1
-                    tell(count, [f"{job.name}: {' '.join(str(error).split())}"])
+                    told = " ".join(str(error).split())
+                    tell(count, [told if job.name in told else f"{job.name}: {told}"])
             if failed:
                 tell(len(jobs), [f"{failed} of {len(jobs)} inputs failed."])
         return 2 if failed == len(jobs) else int(failed > 0)
