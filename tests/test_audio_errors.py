@@ -111,7 +111,7 @@ def test_mild_overshoot_is_clipped() -> None:
     assert audio.from_array(np.full(100, 1.5), 16000).samples.max() == 1.0
 
 
-@pytest.mark.parametrize("name", ["x.wav", "x.flac", "x.mp3"])
+@pytest.mark.parametrize("name", ["x.wav", "x.flac", "x.mp3", "x.ogg"])
 def test_cut_short(tmp_path: Path, name: str) -> None:
     path = wav(tmp_path / name, np.random.default_rng(0).uniform(-0.3, 0.3, 48000))
     data = path.read_bytes()

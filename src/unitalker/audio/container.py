@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from unitalker.audio.headers import mp3_counts_frames, wav_missing_bytes
+from unitalker.audio.headers import mp3_counts_frames, ogg_missing_bytes, wav_missing_bytes
 from unitalker.audio.sound import check_samples, scaled
 from unitalker.errors import AudioError
 
@@ -143,7 +143,7 @@ def _existing(path: Path) -> Path:
         raise AudioError(f"{path} cannot be read ({error.strerror}); check its permissions.") from None
     if empty:
         raise AudioError(f"{path} is empty (0 bytes); record or copy it again.")
-    if missing := wav_missing_bytes(path):
+    if missing := wav_missing_bytes(path) or ogg_missing_bytes(path):
         have = path.stat().st_size
         raise AudioError(
             f"{path} is cut short: its header promises {missing + have} bytes, but the file has {have}; "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _UNKNOWN = 0x7FFFF000
+_LONGEST_PAGE = 27 + 255 + 255 * 255
 
 
 def wav_missing_bytes(path: Path) -> int:
@@ -31,6 +32,22 @@ def _data_chunk(file: BinaryIO) -> int:
             return size
         file.seek(size + size % 2, 1)
     return 0
+
+
+def ogg_missing_bytes(path: Path) -> int:
+    """Bytes by which the last page of an ogg file passes the end of the file; 0 for other and whole files."""
+    with path.open("rb") as file:
+        if file.read(4) != b"OggS":
+            return 0
+        size = path.stat().st_size
+        start = max(size - _LONGEST_PAGE, 0)
+        file.seek(start)
+        tail = file.read()
+    where = tail.rfind(b"OggS")
+    page = tail[where:]
+    if where < 0 or len(page) < 27 or len(page) < 27 + page[26]:
+        return 27 if where >= 0 else 0
+    return max(27 + page[26] + sum(page[27 : 27 + page[26]]) - len(page), 0)
 
 
 def mp3_counts_frames(path: Path) -> bool:
