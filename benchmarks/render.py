@@ -38,7 +38,7 @@ def measure(rig: Rig, frames: int = 150, size: int = 512, fps: float = 30) -> di
     weights = talking(rig, frames, fps)
     renderer = Renderer(rig, size)
     renderer.frame()
-    posed = [rig.pose(w) for w in weights[:16]]
+    posed = rig.pose(weights[:16])
     tone = 0.2 * np.sin(2 * np.pi * 220 * np.arange(round(16000 * frames / fps)) / 16000)
 
     def pictures() -> None:
@@ -46,8 +46,8 @@ def measure(rig: Rig, frames: int = 150, size: int = 512, fps: float = 30) -> di
             renderer.frame(posed[number % len(posed)])
 
     def vertices() -> Iterator[np.ndarray]:
-        for row in weights:
-            yield rig.pose(row)
+        for start in range(0, frames, 32):
+            yield from rig.pose(weights[start : start + 32])
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"

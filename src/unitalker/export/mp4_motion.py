@@ -24,7 +24,7 @@ def write(motion: Motion, path: Path, options: Options) -> None:
     rig = head_rig(options)
     if motion.unit == "weight":
         weights, _ = rig_weights(motion, rig)
-        frames = (rig.pose(row) for row in weights)
+        frames = _posed(rig, weights)
     else:
         rig, frames = _mesh(motion, rig)
     write_mp4(
@@ -37,6 +37,12 @@ def write(motion: Motion, path: Path, options: Options) -> None:
         size=options.size,
         view=options.view,
     )
+
+
+def _posed(rig: Rig, weights: np.ndarray, run: int = 32) -> Iterator[np.ndarray]:
+    """(V, 3) vertices of each row of weights; rows are posed in runs, many times faster than one by one."""
+    for start in range(0, len(weights), run):
+        yield from rig.pose(weights[start : start + run])
 
 
 def _counted(frames: Iterable[np.ndarray], progress: Callable[[int], None] | None) -> Iterator[np.ndarray]:

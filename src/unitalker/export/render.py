@@ -151,7 +151,7 @@ class Renderer:
 
     def _normals(self, points: np.ndarray) -> np.ndarray:
         """(3, V) float32 unit normals in view axes, area-weighted; those turned away lie on the rim."""
-        x, y, z = self.camera.turn @ points.T
+        x, y, z = self.camera.turned(points)
         a, b, c = self._faces
         (ux, uy, uz), (vx, vy, vz) = ([axis[corner] - axis[a] for axis in (x, y, z)] for corner in (b, c))
         face = (uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)

@@ -30,9 +30,14 @@ class Camera:
     focal: float
     middle: float
 
+    def turned(self, vectors: np.ndarray) -> np.ndarray:
+        """(V, 3) in world axes → (3, V) in view axes. Plain sums: BLAS threads cost more than these do."""
+        x, y, z = np.ascontiguousarray(vectors.T)
+        return np.stack([a * x + b * y + c * z for a, b, c in self.turn])
+
     def project(self, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Vertices (V, 3) in metres → x, y in pixels (y down) and nearness (1 / m), each (V,) float32."""
-        seen = self.turn @ (vertices - self.centre).T
+        seen = self.turned(vertices - self.centre)
         near = 1.0 / np.maximum(self.distance - seen[2], 1e-3 * self.distance)
         scale = self.focal * near
         return self.middle + scale * seen[0], self.middle - scale * seen[1], near
