@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import splu
+from scipy.sparse.linalg import SuperLU, splu
 from scipy.spatial import KDTree
 
 from unitalker.rig.head import layout
@@ -56,7 +56,7 @@ class Body:
     f: np.ndarray
     stiffness: sp.csr_matrix
     mass: np.ndarray
-    _solvers: dict[bytes, object] = field(default_factory=dict)
+    _solvers: dict[bytes, SuperLU] = field(default_factory=dict)
 
     @property
     def rest(self) -> np.ndarray:
@@ -64,14 +64,12 @@ class Body:
         return self.part.vertices
 
     def tagged(self, name: str) -> np.ndarray:
-        """Mask of the vertices of one piece: "eye", "teeth", "tongue", "ear", "brow", "hair"."""
-        values = self.part.tags[name]
-        return values != -1 if name != "eye" and name != "teeth" else self._pieces(name)
-
-    def _pieces(self, name: str) -> np.ndarray:
+        """Mask (V,) of the vertices of one piece: "eye", "teeth" (gums included), "tongue", "ear", "brow", "hair"."""
+        made_of = {"eye": ("sclera", "iris", "pupil"), "teeth": ("teeth", "gums")}.get(name)
+        if made_of is None:
+            return self.part.tags[name] != -1
         used = np.zeros(len(self.rest), bool)
-        wanted = ("sclera", "iris", "pupil") if name == "eye" else ("teeth", "gums")
-        used[np.unique(self.part.faces[np.isin(self.part.material, wanted)])] = True
+        used[self.part.faces[np.isin(self.part.material, made_of)]] = True
         return used
 
     def spread(self, handles: np.ndarray, values: np.ndarray, smooth: int = 2) -> np.ndarray:
@@ -90,7 +88,7 @@ class Body:
             self._solvers[key] = splu(sp.csc_matrix(energy[~fixed][:, ~fixed]))
         out = np.zeros_like(values)
         out[skin[fixed]] = values[skin[fixed]]
-        out[skin[~fixed]] = self._solvers[key].solve(-(energy[~fixed][:, fixed] @ values[skin[fixed]]))  # type: ignore[attr-defined]
+        out[skin[~fixed]] = self._solvers[key].solve(-(energy[~fixed][:, fixed] @ values[skin[fixed]]))
         return out
 
     def with_inside(self, move: np.ndarray, rigid: bool = False) -> np.ndarray:

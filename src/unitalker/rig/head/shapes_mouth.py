@@ -70,7 +70,7 @@ def around(body: Body, out: np.ndarray, reach: float, lowest: float = -200.0) ->
 
 
 def jaw_weight(body: Body) -> np.ndarray:
-    """How much each vertex goes with the lower jaw, 0 … 1; the mouth's inside, teeth and tongue included."""
+    """How much each vertex goes with the lower jaw, 0 … 1: skin and the mouth's inside."""
     points, azimuth, level = body.rest, body.part.tags["azimuth"], body.part.tags["level"]
     skin = (body.kind >= 0) & (body.kind < 3)
     red = lip_rings(body)

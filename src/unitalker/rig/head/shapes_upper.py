@@ -113,10 +113,9 @@ def _brow_and_nose(body: Body) -> dict[str, np.ndarray]:
 
 def upper_shapes(body: Body) -> dict[str, np.ndarray]:
     """All eye, brow, cheek-squint and nose shapes by ARKit name, (V, 3) in mm."""
-    out = {}
+    out = {}  # "in" is towards the nose for both eyes, so a mirrored movement keeps its name
     for name, one in (_eye_shapes(body) | _brow_and_nose(body)).items():
         out[f"{name}Left"], out[f"{name}Right"] = one, body.mirror(one)
     inner = _one(body, (12, 19, 18), (11, 11, 18), (0.4, 8.6, -0.2))
     out["browInnerUp"] = inner + body.mirror(inner)
-    # towards the nose is "in" for both eyes, so the mirrored movement already carries the right name
     return out
