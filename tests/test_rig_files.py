@@ -114,6 +114,16 @@ def test_a_glb_comes_back_as_written(tmp_path: Path) -> None:
     assert rig.materials[0].stop == 2
 
 
+def test_vertex_colours_become_tints(tmp_path: Path) -> None:
+    maker = Maker()
+    tint = np.array([[1, 0.5, 0], [0, 1, 0.25], [1, 1, 1], [0.5, 0.5, 0.5]], np.float32)
+    maker.mesh([maker.accessor(OPEN, 5126)], ["jawOpen"])
+    maker.doc["meshes"][0]["primitives"][0]["attributes"]["COLOR_0"] = maker.accessor(tint, 5126)
+    colours = load_rig(maker.write(tmp_path / "tint.glb")).colours
+    assert colours is not None
+    np.testing.assert_array_equal(colours, tint)
+
+
 def test_sparse_targets_and_accessor_names(tmp_path: Path) -> None:
     maker = Maker()
     first = maker.sparse(4, np.array([0, 1]), OPEN[:2])

@@ -37,6 +37,7 @@ class _Merged:
     faces: list[np.ndarray] = field(default_factory=list)
     materials: list[tuple[str, tuple[float, float, float], float]] = field(default_factory=list)
     targets: list[tuple[int, int, dict[str, np.ndarray]]] = field(default_factory=list)
+    tints: list[np.ndarray] = field(default_factory=list)
     count: int = 0
 
 
@@ -156,7 +157,18 @@ class _Reader:
         check_mesh(self.file, vertices, faces)
         zones = derive.regions(names, shapes)
         marks = derive.landmarks(vertices, names, shapes, zones.get("lips", np.zeros(0, int)))
-        return Rig(name, vertices, faces.astype(np.int32), names, shapes, zones, marks, _runs(merged))
+        tints = np.concatenate(merged.tints)
+        return Rig(
+            name=name,
+            vertices=vertices,
+            faces=faces.astype(np.int32),
+            shape_names=names,
+            shapes=shapes,
+            regions=zones,
+            landmarks=marks,
+            materials=_runs(merged),
+            colours=tints if (tints != 1).any() else None,
+        )
 
     def _placed(self) -> list[tuple[dict[str, Any], np.ndarray]]:
         """Nodes of the scene with their world matrices; a node reached twice is an error."""
@@ -200,6 +212,7 @@ class _Reader:
         merged.materials.append(self._look(primitive, str(mesh.get("name", ""))))
         shapes = self._targets(mesh, primitive, count, matrix[:3, :3])
         merged.targets.append((merged.count, count, shapes))
+        merged.tints.append(self._tint(primitive, count))
         merged.count += count
 
     def _targets(
@@ -222,6 +235,15 @@ class _Reader:
                 )
             out[name] = (delta.astype(np.float64) @ turn.T).astype(np.float32)
         return out
+
+    def _tint(self, primitive: dict[str, Any], count: int) -> np.ndarray:
+        """(count, 3) vertex colours that multiply the material's, white without them."""
+        if "COLOR_0" not in primitive["attributes"]:
+            return np.ones((count, 3), np.float32)
+        tint = self.numbers(primitive["attributes"]["COLOR_0"])[:, :3].astype(np.float32)
+        if tint.shape != (count, 3) or not np.isfinite(tint).all():
+            raise RigError(f"The vertex colours of {self.file} do not fit its mesh's {count} vertices.")
+        return tint
 
     def _look(self, primitive: dict[str, Any], mesh: str) -> tuple[str, tuple[float, float, float], float]:
         """Material name, linear colour and roughness; textured ones get a plain colour by what they are called."""
