@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from common import Row, Setting
 
 from unitalker.export.mp4 import write_mp4
 from unitalker.export.render import Renderer
@@ -57,7 +58,24 @@ def measure(rig: Rig, frames: int = 150, size: int = 512, fps: float = 30) -> di
         }
 
 
+def rows(setting: Setting) -> list[Row]:
+    """The built-in head at 512 × 512, for the table of run.py."""
+    from unitalker.rig import builtin_head
+
+    found = measure(builtin_head(), 60 if setting.quick else 150)
+    labels = {"pictures": "pictures, 512 × 512, one thread", "film": "film with sound (.mp4), 512 × 512"}
+    return [
+        Row(
+            label,
+            f"{found[key]['fps']:.1f} frames/s",
+            f"{found[key]['fps'] / 25:.2f} × 25 frames/s; {found[key]['cpu_ms']:.1f} ms of processor a frame",
+        )
+        for key, label in labels.items()
+    ]
+
+
 def main() -> None:
+    """Parse the flags, print the figures of one rig."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rig", default="head", help="a rig file (.glb, .npz), or head")
     parser.add_argument("--frames", type=int, default=150)
