@@ -19,17 +19,15 @@ import math
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.progress import Progress
 
 from unitalker.annotations.builtin import MESHES
 from unitalker.annotations.cards import save_card
 from unitalker.config import SourceConfig, TrainConfig
-from unitalker.data.dataset import Dataset, open_dataset, write_manifest
+from unitalker.data.dataset import open_dataset
 from unitalker.data.importers import importer
 from unitalker.data.synthesize import synthesize
 from unitalker.models import checkpoint
@@ -136,7 +134,7 @@ def settings(shares: dict[str, float], steps: int, rate: float) -> TrainConfig:
     """The settings of the base and the last stage."""
     return TrainConfig(
         sources=sources(shares), steps=steps, warmup_steps=50, lr=rate, batch=24, ema=0.998, phone_weight=0.1,
-        lip_weight=5.0, closure_weight=0.3, checkpoint_steps=250,
+        lip_weight=5.0, closure_weight=1.0, checkpoint_steps=250,
     )  # fmt: skip
 
 

@@ -44,8 +44,9 @@ def unknown(kind: str, name: str, allowed: Iterable[str], limit: int = 8) -> str
     Nearest names come first; at most `limit` known names are listed.
     """
     known = [str(a) for a in allowed]
-    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
     lowered = {k.lower(): k for k in known}
+    near = [lowered[str(name).lower()]] if str(name).lower() in lowered else []
+    near += difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
     near += [lowered[m] for m in difflib.get_close_matches(str(name).lower(), lowered, n=3, cutoff=0.5)]
     near = list(dict.fromkeys(near))[:3]
     guess = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else "."

@@ -55,10 +55,14 @@ def displacements(name: str, rig: Rig, weights: np.ndarray, names: tuple[str, ..
 
 
 def weight_annotation(name: str, rig: Rig, lip_weight: float = 1.0) -> BlendshapeAnnotation:
-    """A weight layout whose vertex error is measured on the rig, in cm², through the layout's ARKit names."""
+    """A weight layout whose vertex error is measured on the rig, in cm², through the layout's ARKit names.
+
+    Where several channels stand for one ARKit shape, each counts as its equal share: linear, as the loss needs it.
+    """
     names = layout(name).names
     units = Motion(np.eye(len(names), dtype=np.float32), names, WEIGHTS[name], name, "weight")
     to_arkit = convert(units, "arkit52").values
+    to_arkit = to_arkit / np.maximum((to_arkit > 0).sum(0), 1)
     arkit = layout("arkit52").names
     gram = to_arkit @ rig_gram(rig, arkit, lip_weight, unit=0.01) @ to_arkit.T
     gap = to_arkit @ _arkit_gap(rig)

@@ -36,7 +36,10 @@ __all__ = ["Animator", "Report", "evaluate", "score_cases"]
 class Animator(Protocol):
     """What `evaluate` needs of an animator: its annotations, and motions of a sound by annotation name."""
 
-    annotations: Mapping[str, Annotation]
+    @property
+    def annotations(self) -> Mapping[str, Annotation]:
+        """Annotation of each head by name."""
+        ...
 
     def animate(
         self, source: Any, /, *, annotations: Sequence[str], identity: str | None = None

@@ -78,8 +78,7 @@ def load(name: str | Path, device: str = "cpu") -> Bundle:
     path = folder / "model.safetensors"
     if not path.is_file():
         raise ModelError(f"The model folder {folder} has no model.safetensors.")
-    with torch.device("meta"):
-        model = UniTalker(config)
+    model = UniTalker(config)
     try:
         tensors = load_file(path)
     except SafetensorError as fault:
@@ -109,7 +108,3 @@ def _assign(model: UniTalker, tensors: dict[str, torch.Tensor], path: Path) -> N
         raise ModelError(f"{path} does not fit its config.json: it {', '.join(parts)}.")
     floats = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
     model.load_state_dict(floats, assign=True)
-    for module in model.modules():
-        rebuild = getattr(module, "rebuild_buffers", None)
-        if rebuild is not None:
-            rebuild()

@@ -57,7 +57,7 @@ class MiniEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.size = config.width
-        self.rebuild_buffers()
+        self.register_buffer("filters", torch.as_tensor(mel_filters(config.mels)), persistent=False)
         self.entry = nn.Conv1d(2 * config.mels, config.width, MEL_KERNEL, stride=MEL_PER_FEATURE)
         self.blocks = nn.ModuleList(
             Block(config.width, d, int(i < config.lookahead), config.dropout)
@@ -106,7 +106,3 @@ class MiniEncoder(nn.Module):
         with torch.autocast(samples.device.type, enabled=False):
             mel = self.mel_features(padded, LevelState(), filters)
         return self.encode_mel(mel)
-
-    def rebuild_buffers(self) -> None:
-        """Make the filters again after the module was built without memory."""
-        self.register_buffer("filters", torch.as_tensor(mel_filters(self.config.mels)), persistent=False)

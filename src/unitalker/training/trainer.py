@@ -106,6 +106,7 @@ class Trainer:
             sampler=order,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
+            generator=torch.Generator().manual_seed(self.config.seed),
         )
         for batch in loader:
             if self.step == self.config.warmup_steps and self.step:
