@@ -26,7 +26,7 @@ from rich.progress import Progress
 
 from unitalker.annotations.builtin import MESHES
 from unitalker.annotations.cards import save_card
-from unitalker.config import SourceConfig, TrainConfig
+from unitalker.config import AugmentConfig, SourceConfig, TrainConfig
 from unitalker.data.dataset import open_dataset
 from unitalker.data.importers import importer
 from unitalker.data.synthesize import synthesize
@@ -163,7 +163,10 @@ def meshes(options: argparse.Namespace) -> None:
 
 def all_heads(options: argparse.Namespace) -> None:
     """Every head together, from the base's weights."""
-    config = settings(BASE | READ | DRIVEN, options.steps or 2000, 7e-4)
+    shares = BASE | READ | DRIVEN | {"facegood/arkit52": 1.0, "facegood/facegood116": 2.0, "grid": 2.5}
+    config = settings(shares, options.steps or 1900, 1e-3)
+    milder = AugmentConfig(noise=0.4, snr_db=(3.0, 30.0), reverberate=0.2, equalise=0.4)
+    config = config.model_copy(update={"closure_weight": 3.0, "augment": milder})
     train(config, ROOT / "all", options, start=ROOT / "base")
 
 

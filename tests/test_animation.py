@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import unitalker
@@ -66,6 +66,7 @@ def speechlike(seconds: float, seed: int = 0) -> np.ndarray:
 
 
 @settings(deadline=None, max_examples=15)
+@example(samples=round(19.9 * 16000), fps=30.0, block=160_000)
 @given(
     samples=st.integers(1, 40 * 16000),
     fps=st.sampled_from([24.0, 25.0, 29.97, 30.0, 60.0]),

@@ -99,8 +99,8 @@ def _exact(
             states = model.decoder(encoder.encode_mel(window[None]), identity)[:, done - first : stop - first]
             states = torch.cat([last, states], 1)
             origin = done - last.shape[1]
-            total = frame_count(samples / SAMPLE_RATE, fps) if end and stop == have else None
-            out, frames = _between(states, origin, frames, fps, total)
+            total = frame_count(samples / SAMPLE_RATE, fps) if end else None
+            out, frames = _between(states, origin, frames, fps, total, stop == have)
             if out.shape[1]:
                 yield out
             last, done = states[:, -1:], stop
@@ -109,20 +109,23 @@ def _exact(
 
 
 def _between(
-    states: torch.Tensor, origin: int, frames: int, fps: float, total: int | None
+    states: torch.Tensor, origin: int, frames: int, fps: float, total: int | None, final: bool
 ) -> tuple[torch.Tensor, int]:
     """Hidden states of feature frames origin… → motion frames from `frames` on that lie before the last of them.
 
-    total: number of motion frames in all, given with the last piece, which holds its last feature to the end.
+    total: number of motion frames in all, once the end of the sound is known; the final piece goes on to it.
     """
     stop = origin + states.shape[1] - 1
-    until = total if total is not None else int(np.ceil(stop * fps / FEATURE_RATE))
-    times = torch.arange(frames, max(until, frames), dtype=torch.float64) * (FEATURE_RATE / fps)
+    until = int(np.ceil(stop * fps / FEATURE_RATE))
+    if total is not None:
+        until = total if final else min(until, total)
+    until = max(until, frames)
+    times = torch.arange(frames, until, dtype=torch.float64) * (FEATURE_RATE / fps)
     where = (times - origin).clamp(0, states.shape[1] - 1)
     low = where.floor().long()
     part = (where - low).float()[None, :, None]
     high = (low + 1).clamp(max=states.shape[1] - 1)
-    return states[:, low] * (1 - part) + states[:, high] * part, max(until, frames)
+    return states[:, low] * (1 - part) + states[:, high] * part, until
 
 
 def _windows(

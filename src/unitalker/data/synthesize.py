@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -219,7 +220,8 @@ def _templates(folder: Path, twin: Twin, rig: Rig, bodies: dict[str, np.ndarray]
         for name, body in bodies.items()
     }
     temporary = folder / ".templates.part.npz"
-    np.savez_compressed(temporary, **faces)
+    arrays: dict[str, Any] = dict(faces)
+    np.savez_compressed(temporary, **arrays)
     os.replace(temporary, folder / "templates.npz")
     return "templates.npz"
 
