@@ -127,7 +127,9 @@ def test_warm_up_freezes_the_encoder(tmp_path: Path) -> None:
 
 
 def test_training_learns_that_loud_is_open(tmp_path: Path) -> None:
-    trainer = open_run(config(tmp_path, steps=200, warmup_steps=5, lr=5e-3, ema=0.9), tmp_path / "run")
+    trainer = open_run(
+        config(tmp_path, steps=120, warmup_steps=5, lr=8e-3, ema=0.9, checkpoint_steps=500), tmp_path / "run"
+    )
     trainer.run(workers=0)
     sound = trainer.batches.faces[0].clips[0]
     samples = torch.tensor(sound.samples.astype(np.float32)[None] / 32768)

@@ -157,7 +157,8 @@ class SourceConfig(Settings):
         default=1.0, gt=0, description="How often its clips are drawn, relative to the others."
     )
     ignore: tuple[str, ...] = Field(
-        default=(), description="Channels left out of the loss, by the start of their names: what sound cannot tell."
+        default=(),
+        description="Channels left out of the loss, by the start of their names: what sound cannot tell.",
     )
 
 
