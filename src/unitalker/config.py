@@ -144,6 +144,9 @@ class AugmentConfig(Settings):
     speed: float = Field(
         default=0.4, ge=0, le=1, description="Tempo and pitch together by 0.85 to 1.18, motion along."
     )
+    bands: float = Field(
+        default=0.0, ge=0, le=1, description="A run of up to a fifth of the mel bands is muted (SpecAugment)."
+    )
     warp: float = Field(
         default=0.6, ge=0, le=1, description="Vocal-tract length by 0.82 to 1.2 in the mel filters."
     )

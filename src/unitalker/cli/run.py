@@ -30,6 +30,10 @@ SHORTEST = 0.05
 """Seconds of sound below which there is nothing to animate: shorter than any sound of speech."""
 
 
+SMALL_MODEL = 20_000_000
+"""Parameters below which more than one thread only makes a model wait for the others."""
+
+
 class Run:
     """The model, the rig and the flags, shared by all jobs; what can be refused is refused at the start."""
 
@@ -150,9 +154,14 @@ class Run:
 
 
 def _load_model(name: str) -> Animator:
+    import torch
+
     from unitalker.animation.animator import load
 
-    return load(name)
+    animator = load(name)
+    if sum(p.numel() for p in animator.model.parameters()) < SMALL_MODEL:
+        torch.set_num_threads(1)
+    return animator
 
 
 def load_rig(path: str) -> Rig:

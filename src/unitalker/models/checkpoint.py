@@ -62,6 +62,7 @@ def save(
         tensors = {k: v.half() if v.dtype == torch.float32 else v for k, v in tensors.items()}
     temporary = folder / ".model.part"
     save_file(tensors, temporary, metadata={"format": "pt"})
+    temporary.chmod(0o644)
     os.replace(temporary, folder / "model.safetensors")
     for annotation in annotations.values():
         save_card(annotation, folder / "annotations")

@@ -36,11 +36,12 @@ class Group:
 
 @dataclass
 class Batch:
-    """samples (B, N) float32; identity rows (B,); warp index (B,); phones (B, T50) int64, −1 unknown; groups."""
+    """samples (B, N) float32; identity rows (B,); warp index (B,); hole (B, 2): muted mel bands as first and last share; phones (B, T50) int64, −1 unknown; groups."""
 
     samples: torch.Tensor
     identity: torch.Tensor
     warp: torch.Tensor
+    hole: torch.Tensor
     phones: torch.Tensor
     groups: list[Group]
 
@@ -58,6 +59,7 @@ class Crop:
     valid: np.ndarray
     phones: np.ndarray
     warp: int
+    hole: tuple[float, float]
 
 
 class Batches(TorchDataset):
@@ -105,7 +107,8 @@ class Batches(TorchDataset):
         identity = self._identity(clip, face, source.rest, rng)
         warp = int(rng.integers(len(WARPS))) if rng.random() < augment.warp else PLAIN_WARP
         phones = self._phones(clip, source.rest, start, speed)
-        return Crop(face, face.annotation, face.fps, samples, identity, codes, valid, phones, warp)
+        hole = _hole(rng) if rng.random() < augment.bands else (0.0, 0.0)
+        return Crop(face, face.annotation, face.fps, samples, identity, codes, valid, phones, warp, hole)
 
     def _start(self, clip: PackedClip, speed: float, fps: float, rng: np.random.Generator) -> float:
         room = clip.seconds - self.config.crop_seconds * speed
@@ -146,6 +149,11 @@ class Batches(TorchDataset):
             inside = (where >= 0) & (where < len(clip.phones))
             out[inside] = clip.phones[where[inside]]
         return out
+
+
+def _hole(rng: np.random.Generator) -> tuple[float, float]:
+    first = rng.uniform(0, 1)
+    return first, min(1.0, first + rng.uniform(0, 0.2))
 
 
 def draw(source: Source, rng: np.random.Generator) -> PackedClip:
@@ -190,6 +198,7 @@ def collate(crops: Sequence[Crop]) -> Batch:
         torch.as_tensor(np.stack([c.samples for c in crops])),
         torch.tensor([c.identity for c in crops]),
         torch.tensor([c.warp for c in crops]),
+        torch.tensor([c.hole for c in crops]),
         torch.as_tensor(np.stack([c.phones for c in crops])),
         groups,
     )

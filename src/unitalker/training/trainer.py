@@ -145,7 +145,9 @@ class Trainer:
         """Encoder features (B, T50, F), each crop through its own vocal-tract warp where the encoder knows one."""
         encoder = self.model.encoder
         if isinstance(encoder, MiniEncoder):
-            return encoder(batch.samples, self.warped[batch.warp])
+            place = torch.arange(encoder.config.mels) / encoder.config.mels
+            heard = (place < batch.hole[:, :1]) | (place >= batch.hole[:, 1:])
+            return encoder(batch.samples, self.warped[batch.warp] * heard[:, None, :])
         return encoder(batch.samples)
 
     def loss(self, batch: Batch) -> torch.Tensor:
