@@ -39,18 +39,24 @@ def timecode(frame: int, fps: float) -> str:
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}:{ff:02d}.{mils:03d}"
 
 
+BLOCK = 4096
+"""Frames that are converted at a time, so that memory does not grow with the motion."""
+
+
 def write(motion: Motion, path: Path, options: Options) -> None:
     """Writes weights as Live Link Face does. Channels that the motion lacks (head angles, say) are 0.
 
     Raises AnnotationError where the motion shares no channel with the format, ExportError where the file
     cannot be written.
     """
-    values = convert(motion, "livelink_csv").values + np.float32(0)
-    row = ",".join(["%.10f"] * values.shape[1])
+    row = ",".join(["%.10f"] * len(layout("livelink_csv").names))
     with atomic(path) as draft, draft.open("w", encoding="ascii", newline="") as file:
         file.write(header() + "\n")
-        for i in range(len(values)):
-            file.write(f"{timecode(i, motion.fps)},{values.shape[1]},{row % tuple(values[i].tolist())}\n")
+        for start in range(0, len(motion), BLOCK):
+            piece = motion.with_values(motion.values[start : start + BLOCK])
+            values = convert(piece, "livelink_csv").values + np.float32(0)
+            for i, frame in enumerate(values.tolist(), start):
+                file.write(f"{timecode(i, motion.fps)},{len(frame)},{row % tuple(frame)}\n")
 
 
 def read(path: Path) -> Motion:
