@@ -125,6 +125,14 @@ def test_long_sound_through_windows_equals_the_releases_cross_fade() -> None:
     assert torch.allclose(made, want, atol=1e-5)
 
 
+@pytest.mark.parametrize("fps", [24, 29.97, 59.94])
+def test_windows_give_every_frame_once_at_rates_that_are_not_whole(fps: float) -> None:
+    model = Animator(bundle(adaptor="after_encoder", grid="aligned_corners")).model
+    sound = speechlike(66)
+    parts = list(hidden_states(model, [sound], model.embed({"pivot": 1.0}), fps))
+    assert sum(p.shape[1] for p in parts) == frame_count(66, fps)
+
+
 def test_container_and_gain_do_not_change_the_motion(tiny: Animator, tmp_path: Path) -> None:
     sound = np.round(speechlike(3) * 16384) / 32768
     soundfile.write(tmp_path / "a.wav", sound, 16000, subtype="PCM_16")
@@ -157,8 +165,12 @@ def test_start_and_end_cut_the_sound(tiny: Animator, tmp_path: Path) -> None:
     cut = tiny.animate(tmp_path / "a.wav", start=1.0, end=2.5)["arkit52"]
     same = tiny.animate((sound[16000:40000], 16000))["arkit52"]
     assert np.array_equal(cut.values, same.values)
-    with pytest.raises(AudioError, match="is empty"):
+    with pytest.raises(AudioError, match="nothing starts at 9 s"):
         tiny.animate((sound, 16000), start=9.0)
+    with pytest.raises(AudioError, match="must be seconds of 0 or more"):
+        tiny.animate((sound, 16000), start=-1.0)
+    with pytest.raises(AudioError, match="end asks for 5 s"):
+        tiny.animate((sound, 16000), end=5.0)
 
 
 def test_long_motion_lives_in_a_file(tiny: Animator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +197,8 @@ def test_wrong_names_are_told_with_the_nearest(tiny: Animator) -> None:
         tiny.animate(sound, identity="set/a:0")
     with pytest.raises(AnnotationError, match="template"):
         tiny.animate(sound, annotations=["face"], template="nobody")
+    with pytest.raises(AnnotationError, match="has no use"):
+        tiny.animate(sound, template="set/a")
     with pytest.raises(ConfigError, match="between 1 and 240"):
         tiny.animate(sound, fps=1000)
     with pytest.raises(ModelError, match="There is no model"):

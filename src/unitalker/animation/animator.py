@@ -16,7 +16,7 @@ import unitalker
 from unitalker.animation.roads import hidden_states
 from unitalker.annotations.base import Annotation
 from unitalker.config import SAMPLE_RATE
-from unitalker.errors import AnnotationError, AudioError, ConfigError, ModelError, UniTalkerError, unknown
+from unitalker.errors import AnnotationError, ConfigError, ModelError, UniTalkerError, unknown
 from unitalker.models import checkpoint
 from unitalker.models.checkpoint import Bundle
 from unitalker.models.unitalker import PIVOT
@@ -102,6 +102,10 @@ class Animator:
             )
         mixture = self._mixture(identity or PIVOT)
         chosen = tuple(self.annotations[n] for n in names)
+        if template is not None and not any(a.templates for a in chosen):
+            raise AnnotationError(
+                f"The template {template!r} has no use: {', '.join(names)} have no neutral face to choose."
+            )
         return Request(chosen, mixture, fps, {a.name: self._template(a, mixture, template) for a in chosen})
 
     def _mixture(self, text: str) -> dict[str, float]:
@@ -229,16 +233,7 @@ class SoundBlocks:
     def _cut(self, samples: np.ndarray, rate: int) -> np.ndarray:
         from unitalker.audio import from_array
 
-        sound = from_array(samples, rate).samples
-        first = round((self.start or 0.0) * SAMPLE_RATE)
-        last = len(sound) if self.end is None else round(self.end * SAMPLE_RATE)
-        piece = sound[first:last]
-        if not len(piece):
-            raise AudioError(
-                f"The part from {self.start or 0:g} s to {self.end if self.end is not None else 'the end'} is empty; "
-                f"the sound lasts {len(sound) / SAMPLE_RATE:.2f} s."
-            )
-        return piece
+        return from_array(samples, rate).part(self.start, self.end)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         seconds = 0.0

@@ -132,31 +132,27 @@ def _windows(
     model: UniTalker, blocks: Iterable[np.ndarray], identity: torch.Tensor, fps: float
 ) -> Iterator[torch.Tensor]:
     step = (WINDOW_SECONDS - OVERLAP_SECONDS) * SAMPLE_RATE
-    size, shared = WINDOW_SECONDS * SAMPLE_RATE, frame_count(OVERLAP_SECONDS, fps)
-    held, origin, tail, frames = np.zeros(0, np.float32), 0, None, 0
+    size = WINDOW_SECONDS * SAMPLE_RATE
+    held, origin, tail = np.zeros(0, np.float32), 0, None
     for block, end in _with_end(blocks):
         held = np.concatenate([held, block])
         while len(held) > size or (end and len(held)):
             final = end and len(held) <= size
-            states = _window(model, held[:size], identity, fps)
+            start = frame_count(origin / SAMPLE_RATE, fps)
+            stop = frame_count((origin + len(held[:size])) / SAMPLE_RATE, fps)
+            states = _window(model, held[:size], identity, fps, stop - start)
             if tail is not None:
                 states = _fade(tail, states)
-            start = frame_count(origin / SAMPLE_RATE, fps)
-            stop = (
-                frame_count((origin + len(held)) / SAMPLE_RATE, fps)
-                if final
-                else start + states.shape[1] - shared
-            )
-            out = states[:, : stop - start] if final else states[:, : states.shape[1] - shared]
-            tail = None if final else states[:, -shared:]
-            frames += out.shape[1]
+            keep = stop - start if final else frame_count((origin + step) / SAMPLE_RATE, fps) - start
+            out, tail = states[:, :keep], states[:, keep:]
             if out.shape[1]:
                 yield out
             held, origin = (held[:0], origin) if final else (held[step:], origin + step)
 
 
-def _window(model: UniTalker, samples: np.ndarray, identity: torch.Tensor, fps: float) -> torch.Tensor:
-    frames = frame_count(len(samples) / SAMPLE_RATE, fps)
+def _window(
+    model: UniTalker, samples: np.ndarray, identity: torch.Tensor, fps: float, frames: int
+) -> torch.Tensor:
     shortest = 400
     padded = np.pad(samples, (0, max(0, shortest - len(samples))))
     features = model.encoder(torch.as_tensor(padded, dtype=torch.float32)[None])

@@ -10,7 +10,7 @@ import numpy as np
 
 from unitalker.audio.container import SoundStream, open_sound
 from unitalker.audio.resampling import Resampler
-from unitalker.audio.sound import RATE, Sound
+from unitalker.audio.sound import RATE, Sound, check_inside, sample_range
 from unitalker.errors import AudioError
 
 
@@ -40,7 +40,7 @@ def stream(
     start, end: seconds; sample n is at n / 16000 s, so a part is bit-equal to the same part of the whole.
     Raises AudioError for a file without usable sound, start or end outside it, and damage where it is met.
     """
-    first, stop = _range(start, end)
+    first, stop = sample_range(start, end)
     if block < 1:
         raise AudioError(f"A block must have at least 1 sample, not {block}.")
     return _blocks(Path(path), first, stop, block)
@@ -68,20 +68,6 @@ def read(
                 "choose a part by start and end."
             )
     return Sound(np.concatenate(parts), RATE, Path(path).name)
-
-
-def _range(start: float | None, end: float | None) -> tuple[int, int | None]:
-    """Seconds → first sample and the one after the last."""
-    for name, value in (("start", start), ("end", end)):
-        if value is not None and not (np.isfinite(value) and value >= 0):
-            raise AudioError(f"{name} must be seconds of 0 or more, not {value}.")
-    first = round((start or 0.0) * RATE)
-    if end is None:
-        return first, None
-    stop = round(end * RATE)
-    if stop <= first:
-        raise AudioError(f"end ({end} s) must be later than start ({start or 0} s).")
-    return first, stop
 
 
 def _blocks(path: Path, first: int, stop: int | None, block: int) -> Iterator[np.ndarray]:
@@ -117,7 +103,4 @@ def _cut(parts: Iterator[np.ndarray], first: int, stop: int | None, path: Path) 
             yield part[low:high]
         if stop is not None and done >= stop:
             return
-    if done <= first:
-        raise AudioError(f"{path} is {done / RATE:.3f} s long, so nothing starts at {first / RATE:g} s.")
-    if stop is not None and done < stop:
-        raise AudioError(f"{path} is {done / RATE:.3f} s long, but end asks for {stop / RATE:g} s.")
+    check_inside(done, first, stop, str(path))

@@ -45,6 +45,34 @@ class Sound:
         """Length in seconds."""
         return len(self.samples) / self.rate
 
+    def part(self, start: float | None = None, end: float | None = None) -> np.ndarray:
+        """Samples from `start` to `end` seconds. Raises AudioError for a part that is not inside the sound."""
+        first, stop = sample_range(start, end)
+        check_inside(len(self.samples), first, stop, self.name)
+        return self.samples[first:stop]
+
+
+def sample_range(start: float | None, end: float | None) -> tuple[int, int | None]:
+    """Seconds → first sample and the one after the last (None: the end). Raises AudioError for no such part."""
+    for name, value in (("start", start), ("end", end)):
+        if value is not None and not (np.isfinite(value) and value >= 0):
+            raise AudioError(f"{name} must be seconds of 0 or more, not {value}.")
+    first = round((start or 0.0) * RATE)
+    if end is None:
+        return first, None
+    stop = round(end * RATE)
+    if stop <= first:
+        raise AudioError(f"end ({end} s) must be later than start ({start or 0} s).")
+    return first, stop
+
+
+def check_inside(count: int, first: int, stop: int | None, name: str) -> None:
+    """Raises AudioError where samples first … stop are not among the `count` of a sound."""
+    if count <= first:
+        raise AudioError(f"{name} is {count / RATE:.3f} s long, so nothing starts at {first / RATE:g} s.")
+    if stop is not None and count < stop:
+        raise AudioError(f"{name} is {count / RATE:.3f} s long, but end asks for {stop / RATE:g} s.")
+
 
 def digest(blocks: Iterable[np.ndarray]) -> str:
     """SHA-256 of samples, as little-endian float32, whatever the blocks they come in."""
