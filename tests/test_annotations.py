@@ -135,6 +135,20 @@ def test_card_errors_are_sentences(tmp_path: Path) -> None:
         load_card(tmp_path / "y.json")
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("[1]", "no JSON object"),
+        ('{"kind": "flame", "name": "../out"}', "unlike its file"),
+        ('{"kind": "flame", "name": "x"}', "no whole annotation card"),
+    ],
+)
+def test_broken_cards_are_told(text: str, what: str, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(AnnotationError, match=what):
+        load_card(tmp_path / "x.json")
+
+
 def test_flame_numbers_round_trip_and_skin() -> None:
     from unitalker.annotations.flame_rig import flame_codes
 

@@ -32,6 +32,8 @@ MESHES: dict[str, tuple[float, str, float]] = {"head": (25.0, "u", HEAD_UNIT), "
 FLAME = "flame413"
 FLAME_ROW_STEP = 6
 """The FLAME loss looks at every n-th vertex of the face."""
+MESH_REGIONS = ("lips", "mouth", "upper_face")
+"""Regions of the rig that annotations over it carry along."""
 NAMES = (*WEIGHTS, *MESHES, FLAME)
 
 
@@ -81,9 +83,7 @@ def mesh_annotation(name: str, rig: Rig, blocks: Iterable[np.ndarray], size: int
     place = np.full(len(rig.vertices), -1)
     place[rows] = np.arange(len(rows))
     faces = place[rig.faces]
-    regions = {
-        k: place[np.asarray(v)] for k, v in rig.regions.items() if k in ("lips", "mouth", "upper_face")
-    }
+    regions = {k: place[np.asarray(v)] for k, v in rig.regions.items() if k in MESH_REGIONS}
     basis = fit_basis(blocks, size)
     return VertexAnnotation(
         name,
@@ -115,8 +115,16 @@ def flame_annotation(rig: Rig) -> FlameAnnotation:
     still = flame_codes(np.zeros((1, len(names)), np.float32), names, model)
     active = tuple(int(i) for i in np.flatnonzero(np.abs(moving - still).max(0) > 1e-6))
     rows = face_rows(rig)
+    regions = {k: np.sort(np.asarray(v)) for k, v in rig.regions.items() if k in MESH_REGIONS}
     return FlameAnnotation(
-        FLAME, 30.0, "flame", FLAME_NAMES, active=active, model=model, rows=tuple(rows[::6].tolist())
+        FLAME,
+        30.0,
+        "flame",
+        FLAME_NAMES,
+        regions=regions,
+        active=active,
+        model=model,
+        rows=tuple(rows[::FLAME_ROW_STEP].tolist()),
     )
 
 
@@ -136,7 +144,8 @@ def completed(annotation: Annotation, rig: Rig) -> Annotation:
             )
     if isinstance(annotation, FlameAnnotation) and annotation.name == FLAME:
         fresh = flame_annotation(rig)
-        return dataclasses.replace(annotation, gap=fresh.gap, model=fresh.model, rows=fresh.rows)
+        facts = {"gap": fresh.gap, "model": fresh.model, "rows": fresh.rows, "regions": fresh.regions}
+        return dataclasses.replace(annotation, **facts)
     return annotation
 
 

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -47,15 +48,22 @@ def load_card(path: str | Path) -> Annotation:
         card = json.loads(path.read_text())
     except (OSError, ValueError) as fault:
         raise AnnotationError(f"{path} is not a readable annotation card: {fault}.") from None
+    if not isinstance(card, dict):
+        raise AnnotationError(f"{path} is not an annotation card: it holds no JSON object.")
     kind = card.get("kind")
     builders = {"blendshapes": _blendshapes, "vertices": _vertices, "flame": _flame}
     if kind not in builders:
         raise AnnotationError(f"{path}: " + unknown("annotation kind", str(kind), builders))
-    shared = {k: card[k] for k in ("name", "fps", "unit", "axes", "head_weight")}
+    if card.get("name") != path.stem:
+        raise AnnotationError(f"{path}: the card names itself {card.get('name')!r}, unlike its file.")
     arrays = _arrays(path.with_suffix(".npz"))
-    shared["regions"] = _prefixed(arrays, "region.")
-    shared["templates"] = _prefixed(arrays, "template.")
-    return builders[kind](card, arrays, shared)
+    try:
+        shared = {k: card[k] for k in ("name", "fps", "unit", "axes", "head_weight")}
+        shared["regions"] = _prefixed(arrays, "region.")
+        shared["templates"] = _prefixed(arrays, "template.")
+        return builders[kind](card, arrays, shared)
+    except (KeyError, TypeError, ValueError) as fault:
+        raise AnnotationError(f"{path} is no whole annotation card ({fault}).") from None
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -66,7 +74,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as data:
             return {k: data[k] for k in data.files}
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, EOFError, BadZipFile) as fault:
         raise AnnotationError(f"{path} is not a readable npz file: {fault}.") from None
 
 

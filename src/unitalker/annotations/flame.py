@@ -17,9 +17,10 @@ SHAPE, EXPRESSION = 300, 100
 BETAS = slice(0, SHAPE + EXPRESSION)
 JAW = slice(400, 403)
 ROTATION = slice(403, 409)
-TRANSLATION = slice(409, 412)
 SCALE = 412
 DIM = 413
+REST_ROTATION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+"""No rotation: the first two columns of the identity matrix."""
 JAW_JOINT = 2
 PARENTS = (-1, 0, 1, 1, 1)
 """Joints: whole head, neck, jaw, left eye, right eye; each with its parent's index."""

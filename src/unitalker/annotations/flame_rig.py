@@ -18,6 +18,7 @@ from unitalker.annotations.flame import (
     JAW,
     JAW_JOINT,
     PARENTS,
+    REST_ROTATION,
     ROTATION,
     SCALE,
     SHAPE,
@@ -26,7 +27,6 @@ from unitalker.annotations.flame import (
 from unitalker.errors import AnnotationError, RigError
 from unitalker.rig.rig import Rig
 
-REST_ROTATION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 _FIRST = 9 * (JAW_JOINT - 1)
 SINE_ROWS, COSINE_ROWS = (_FIRST + 7, _FIRST + 5), (_FIRST + 4, _FIRST + 8)
 """Pose features of the jaw that hold +sin θ and −sin θ, and twice cos θ − 1, of a rotation about x."""

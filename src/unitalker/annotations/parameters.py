@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unitalker.annotations.base import Annotation
+from unitalker.annotations.flame import REST_ROTATION, ROTATION, SCALE
 from unitalker.errors import AnnotationError
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
     from unitalker.annotations.flame import FlameModel
     from unitalker.annotations.flame_layer import FlameLayer
-
-REST_ROTATION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-"""No rotation: the first two columns of the identity matrix."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,8 @@ class FlameAnnotation(Annotation):
     def resting_values(self) -> np.ndarray:
         """The 413 numbers of the mean face at rest: zeros, no rotation, scale 1."""
         values = np.zeros(self.dim, np.float32)
-        values[403:409] = REST_ROTATION
-        values[412] = 1.0
+        values[ROTATION] = REST_ROTATION
+        values[SCALE] = 1.0
         return values
 
     def rest(self) -> np.ndarray:
