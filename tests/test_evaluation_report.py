@@ -18,6 +18,7 @@ from unitalker.annotations.flame_rig import flame_codes, flame_from_rig
 from unitalker.annotations.layouts import layout
 from unitalker.annotations.parameters import FlameAnnotation
 from unitalker.annotations.vertices import VertexAnnotation, vertex_names
+from unitalker.data.dataset import open_dataset
 from unitalker.errors import DataError
 from unitalker.evaluation.report import Report, evaluate
 from unitalker.evaluation.scoring import ARKIT, rest_sounds
@@ -181,6 +182,7 @@ def test_flame_numbers_are_compared_as_meshes(tmp_path: Path) -> None:
     known = _write(tmp_path, flame, stored)
     still = {name: np.tile(flame.resting_values(), (len(v), 1)) for name, v in known.items()}
     figures = evaluate(_Echo(still, flame), tmp_path).groups["flame"]
+    assert figures["unit"] == "m"
     moved = rig.pose(np.concatenate(weights[1:])) - rig.vertices
     assert figures["mve"] == pytest.approx(np.linalg.norm(moved, axis=2).mean(), rel=0.02)
     assert figures["lve_over_rest"] == pytest.approx(1)
@@ -189,3 +191,14 @@ def test_flame_numbers_are_compared_as_meshes(tmp_path: Path) -> None:
 def test_a_report_of_vertices_prints_its_units() -> None:
     report = Report({"dataset": "d"}, {"v": {"unit": "mm", "mve": 0.5, "lve": 2.0}})
     assert "MVE, u" in report.table() and "mm" in report.table()
+
+
+def test_broken_manifests_are_told(tmp_path: Path) -> None:
+    facts = {"format": "unitalker.dataset", "name": "x", "annotation": "arkit52", "fps": 30, "unit": "weight"}
+    facts |= {"names": ["jawOpen"], "subjects": ["s"]}
+    clip = {"id": "a", "subject": "s", "audio": "a.wav", "motion": "a.npy", "split": "val", "seconds": 1.0}
+    for clips, what in (([{"id": "a"}], "every clip needs"), ([clip], "is not a readable npy array")):
+        (tmp_path / "dataset.json").write_text(json.dumps(facts | {"clips": clips}))
+        (tmp_path / "a.npy").write_text("no array")
+        with pytest.raises(DataError, match=what):
+            open_dataset(tmp_path).motion(open_dataset(tmp_path).clips[0])

@@ -78,8 +78,12 @@ class Dataset:
 
     def motion(self, clip: Clip) -> np.ndarray:
         """Memory-mapped motion of a clip as stored, (T, D). Raises DataError for another shape."""
-        values = np.load(self.path(clip.motion), mmap_mode="r", allow_pickle=False)
-        values = values.reshape(len(values), -1)
+        path = self.path(clip.motion)
+        try:
+            values = np.load(path, mmap_mode="r", allow_pickle=False)
+            values = values.reshape(len(values), -1)
+        except (OSError, ValueError, EOFError, TypeError, AttributeError) as fault:
+            raise DataError(f"{self.name}/{clip.id}: {path} is not a readable npy array: {fault}.") from None
         if self.stored == "values" and values.shape[1] != len(self.names):
             raise DataError(
                 f"{self.name}/{clip.id}: motion of shape {values.shape} does not have the {len(self.names)} channels "
@@ -127,7 +131,14 @@ def _from_json(folder: Path, data: dict[str, Any]) -> Dataset:
         raise DataError(f"{folder}/dataset.json lacks {', '.join(sorted(missing))}.")
     known = set(Dataset.__dataclass_fields__) - {"folder", "extra"}
     clip_fields = set(Clip.__dataclass_fields__)
-    clips = tuple(Clip(**{k: _tuples(v) for k, v in c.items() if k in clip_fields}) for c in data["clips"])
+    try:
+        clips = tuple(
+            Clip(**{k: _tuples(v) for k, v in c.items() if k in clip_fields}) for c in data["clips"]
+        )
+    except (TypeError, AttributeError):
+        raise DataError(
+            f"{folder}/dataset.json: every clip needs id, subject, audio, motion, split and seconds."
+        ) from None
     plain = {k: _tuples(v) for k, v in data.items() if k in known and k != "clips"}
     extra = {k: v for k, v in data.items() if k not in known and k not in ("format", "version")}
     return Dataset(folder=folder, clips=clips, extra=extra, **plain)

@@ -131,9 +131,19 @@ def _scorers(animator: Animator, dataset: Dataset, rig: Rig | None) -> dict[str,
         heads = {name, ARKIT} if ARKIT in animator.annotations else {name}
         return {head: ArkitScorer(rig, known) for head in sorted(heads, key=lambda h: h != name)}
     annotation = animator.annotations.get(name)
+    if annotation is not None and annotation.kind == "flame":
+        annotation = _with_model(annotation)
     if annotation is not None and _has_mesh(annotation):
         return {name: VertexScorer(annotation)}
     return {name: ChannelScorer()}
+
+
+def _with_model(annotation: Annotation) -> Annotation:
+    """A built-in FLAME annotation with the model that its card leaves out; others as they are."""
+    from unitalker.annotations.builtin import completed
+    from unitalker.rig import builtin_head
+
+    return completed(annotation, builtin_head())
 
 
 def _is_face(dataset: Dataset) -> bool:

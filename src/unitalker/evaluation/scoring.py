@@ -92,6 +92,7 @@ class ArkitScorer:
 
 class VertexScorer:
     """LVE (u²), LVD, MVE, UFVE (u) and FDD (u²) of meshes over all frames; u is the annotation's unit.
+    FLAME numbers become vertices in metres; those that no head predicts (the person's shape, the head's pose) rest.
 
     Without a region "lips" or "upper_face" its measures are left out.
     """
@@ -129,7 +130,8 @@ class VertexScorer:
             out["fdd"] = float(np.mean(self.deviations))
             out["fdd_absolute"] = abs(out["fdd"])
         frames = sum(map(len, self.frames["mve"]))
-        return {"clips": len(self.frames["mve"]), "frames": frames, "unit": self.annotation.unit} | out
+        unit = "m" if self.annotation.kind == "flame" else self.annotation.unit
+        return {"clips": len(self.frames["mve"]), "frames": frames, "unit": unit} | out
 
     def _keep(self, name: str, values: np.ndarray) -> None:
         self.frames.setdefault(name, []).append(values)
@@ -138,7 +140,8 @@ class VertexScorer:
         if self.annotation.kind == "vertices":
             return values.reshape(len(values), -1, 3)
         rest = self.annotation.decode(self.annotation.rest()[None])
-        return self.annotation.vertices(values) - self.annotation.vertices(rest)
+        moving = self.annotation.decode(self.annotation.encode(values))
+        return self.annotation.vertices(moving) - self.annotation.vertices(rest)
 
 
 class ChannelScorer:
