@@ -77,6 +77,10 @@ def test_bad_requests() -> None:
         synthesize("unused", kinds=["syn-d00"])
     with pytest.raises(ConfigError, match="above 0 seconds"):
         synthesize("unused", seconds=0)
+    with pytest.raises(ConfigError, match="above 0 seconds"):
+        synthesize("unused", seconds=float("inf"))
+    with pytest.raises(ConfigError, match="0 or more, not -1"):
+        synthesize("unused", seed=-1)
 
 
 def test_every_language_gives_text() -> None:

@@ -17,10 +17,11 @@ SYNTHESIZE_EXAMPLES = """Examples:
   unitalker data synthesize sets/ --only syn-d3 --seconds 3600 --seed 1"""
 
 IMPORT_EXAMPLES = """Examples:
-  unitalker data import grid downloads/grid_s1 sets/
-  unitalker data import facegood downloads/facegood sets/"""
+  unitalker data import grid downloads/grid_s1 sets/grid
+  unitalker data import facegood downloads/facegood sets/facegood"""
 
 OUT = Parameter(help="Folder to make the datasets in, one folder each.")
+GOAL = Parameter(help="Folder of the new dataset; a corpus that gives several makes them inside it.")
 ONLY = Parameter(
     negative=(), show_default=False, help="Only these datasets; repeat it, or a,b. Default: all of them."
 )
@@ -65,7 +66,7 @@ def synthesize(
 
 
 def import_corpus(
-    kind: Annotated[str, KIND], source: Annotated[Path, SOURCE], output: Annotated[Path, OUT]
+    kind: Annotated[str, KIND], source: Annotated[Path, SOURCE], output: Annotated[Path, GOAL]
 ) -> int:
     """Convert a corpus, as published, into dataset folders."""
     from unitalker.data.importers import importer

@@ -6,6 +6,7 @@ ours. `utterances` gives the same clips without files.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -94,8 +95,10 @@ def synthesize(
     for name in names:
         if name not in TWINS:
             raise ConfigError(unknown("synthetic dataset", name, TWINS, limit=len(TWINS)))
-    if seconds is not None and not seconds > 0:
+    if seconds is not None and not 0 < seconds < math.inf:
         raise ConfigError(f"The length of a synthetic dataset must be above 0 seconds, not {seconds}.")
+    if seed < 0:
+        raise ConfigError(f"The seed of a synthetic dataset must be 0 or more, not {seed}.")
     rig = builtin_head()
     return [
         _write(Path(out_dir) / name, name, replace(TWINS[name], seconds=seconds or TWINS[name].seconds), rig, seed,
