@@ -6,6 +6,7 @@
     python recipes/mini.py base                           the weight heads
     python recipes/mini.py meshes                         vertex and FLAME sets driven by synthetic and captured weights
     python recipes/mini.py all                            every head together, from the base
+    python recipes/mini.py finish                         a last stretch at a lower rate
     python recipes/mini.py ship                           float16 weights into the package
 
 `--assets` is a folder with pairs_train/{grid_s1,facegood} and speech/ as described in docs/mini.md. Everything is
@@ -162,17 +163,33 @@ def meshes(options: argparse.Namespace) -> None:
 
 
 def all_heads(options: argparse.Namespace) -> None:
-    """Every head together, from the base's weights; the small captured set is kept from being learned by heart."""
+    """Every head together, from the base's weights."""
+    shares = BASE | READ | DRIVEN | {"facegood/arkit52": 1.0, "facegood/facegood116": 2.0, "grid": 2.5}
+    config = settings(shares, options.steps or 1900, 1e-3)
+    milder = AugmentConfig(noise=0.4, snr_db=(3.0, 30.0), reverberate=0.2, equalise=0.4)
+    train(
+        config.model_copy(update={"closure_weight": 3.0, "augment": milder}),
+        ROOT / "all",
+        options,
+        start=ROOT / "base",
+    )
+
+
+def finish(options: argparse.Namespace) -> None:
+    """A last stretch at a lower rate: the small captured set drawn less, and without the closure term."""
     shares = BASE | READ | DRIVEN | {"grid": 2.5}
-    config = settings(shares, options.steps or 2400, 1e-3)
-    augment = AugmentConfig(noise=0.4, snr_db=(3.0, 30.0), reverberate=0.2, speed=0.6, warp=0.8, bands=0.6)
-    config = config.model_copy(update={"closure_weight": 3.0, "augment": augment})
-    train(config, ROOT / options.name, options, start=ROOT / "base")
+    config = settings(shares, options.steps or 1200, 6e-4)
+    chosen = tuple(
+        s.model_copy(update={"closure": 0.0 if "facegood" in s.path else 1.0}) for s in config.sources
+    )
+    augment = AugmentConfig(noise=0.4, snr_db=(3.0, 30.0), reverberate=0.2, equalise=0.4, bands=0.4)
+    changes = {"closure_weight": 3.0, "augment": augment, "sources": chosen}
+    train(config.model_copy(update=changes), ROOT / "finish", options, start=ROOT / "all")
 
 
 def ship(options: argparse.Namespace) -> None:
     """Averaged weights as float16, identities renamed after their datasets, into the package."""
-    found = checkpoint.load(ROOT / options.name / "model")
+    found = checkpoint.load(ROOT / "finish" / "model")
     checkpoint.save(checkpoint.EMBEDDED / "mini", found.model, found.annotations, half=True)
 
 
@@ -198,7 +215,6 @@ def main() -> None:
         "--minutes", type=float, default=0, help="stop (and save) after this long; 0: at the last step"
     )
     parser.add_argument("--steps", type=int, default=0, help="steps of the stage instead of its own number")
-    parser.add_argument("--name", default="all", help="run folder of the last stage below runs/mini")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     STAGES[options.stage](options)

@@ -159,6 +159,7 @@ class SourceConfig(Settings):
     share: float = Field(
         default=1.0, gt=0, description="How often its clips are drawn, relative to the others."
     )
+    closure: float = Field(default=1.0, ge=0, description="Factor on the closure term for this dataset.")
     ignore: tuple[str, ...] = Field(
         default=(),
         description="Channels left out of the loss, by the start of their names: what sound cannot tell.",

@@ -22,7 +22,7 @@ PLAIN_WARP = 4
 @dataclass
 class Group:
     """Crops of one annotation and frame rate within a batch: rows (b,), codes (b, F, K), valid (b, F),
-    weight and lip opening in cm (b,)."""
+    weight, lip opening in cm and closure factor (b,)."""
 
     annotation: str
     fps: float
@@ -32,6 +32,7 @@ class Group:
     mask: torch.Tensor | None
     weight: torch.Tensor
     opening: torch.Tensor
+    closure: torch.Tensor
 
 
 @dataclass
@@ -192,6 +193,7 @@ def collate(crops: Sequence[Crop]) -> Batch:
                 None if first is None else torch.as_tensor(first),
                 torch.tensor([1.0 / crops[i].source.energy for i in rows], dtype=torch.float32),
                 torch.tensor([crops[i].source.opening for i in rows], dtype=torch.float32),
+                torch.tensor([crops[i].source.closure for i in rows], dtype=torch.float32),
             )
         )
     return Batch(

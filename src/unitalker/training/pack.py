@@ -35,6 +35,7 @@ class Source:
     """One dataset, ready to draw crops from.
 
     energy: mean loss of a resting face, by which the loss is divided. opening: 95th percentile of the lip gap, cm.
+    closure: factor on the closure term.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Source:
     mask: np.ndarray | None = None
     energy: float = 1.0
     opening: float = 1.0
+    closure: float = 1.0
     weights: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property

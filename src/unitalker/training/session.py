@@ -90,6 +90,7 @@ def load_sources(
     sources = []
     for dataset, source in zip(datasets, config.sources, strict=True):
         sources.append(pack(dataset, faces, source.share, table, ignore=source.ignore))
+        sources[-1].closure = source.closure
         if say:
             say(
                 f"{dataset.name}: {len(sources[-1].clips)} clips, {sum(c.seconds for c in sources[-1].clips) / 3600:.2f} h"

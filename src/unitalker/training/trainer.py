@@ -193,7 +193,7 @@ class Trainer:
         fifth = group.opening[:, None] / 5
         true = (group.codes @ reader) / fifth
         excess = F.relu((codes @ reader) / fifth - true.clamp(min=0))
-        shut = torch.exp(-true.clamp(min=0).square()) * group.valid
+        shut = torch.exp(-true.clamp(min=0).square()) * group.valid * group.closure[:, None]
         loss = (shut * excess.square().clamp(max=25)).sum() / group.valid.sum().clamp(min=1)
         self.losses.add(f"{group.annotation}.closure", float(loss.detach()))
         return loss
