@@ -178,7 +178,7 @@ def all_heads(options: argparse.Namespace) -> None:
 def finish(options: argparse.Namespace) -> None:
     """A last stretch at a lower rate: the small captured set drawn less, and without the closure term."""
     shares = BASE | READ | DRIVEN | {"grid": 2.5}
-    config = settings(shares, options.steps or 1200, 6e-4)
+    config = settings(shares, options.steps or 1100, 6e-4)
     chosen = tuple(
         s.model_copy(update={"closure": 0.0 if "facegood" in s.path else 1.0}) for s in config.sources
     )
@@ -200,6 +200,7 @@ STAGES = {
     "base": base,
     "meshes": meshes,
     "all": all_heads,
+    "finish": finish,
     "ship": ship,
 }
 
