@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unitalker.annotations.vertices import VertexAnnotation
+from unitalker.audio import RATE
 from unitalker.cli.choices import Choices, check_source
 from unitalker.cli.plan import Job
 from unitalker.cli.progress import bar, watched
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from unitalker.animation.animator import Animator, Request
     from unitalker.motion import Motion
     from unitalker.rig.rig import Rig
-
-RATE = 16000
-"""Samples a second of all sound in the package."""
-
 
 SHORTEST = 0.05
 """Seconds of sound below which there is nothing to animate: shorter than any sound of speech."""

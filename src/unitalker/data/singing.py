@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from unitalker.data.articulation import is_vowel, sounds, split
+from unitalker.data.articulation import is_vowel, split
 from unitalker.data.tts import RATE, Phone, Spoken, speak
 
 SCALES: dict[str, tuple[int, ...]] = {
@@ -216,8 +216,3 @@ def _overlap_add(
 @cache
 def _window(half: int) -> np.ndarray:
     return np.hanning(2 * half + 2)[1:-1]
-
-
-def sung_vowels(phones: list[Phone]) -> list[Phone]:
-    """The phones that carry notes."""
-    return [p for p in phones if any(s.kind == "vowel" for s in sounds(p.ipa))]

@@ -15,14 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from unitalker.config import SAMPLE_RATE
 from unitalker.data.importers.grid import arkit52_names, by_name
-from unitalker.data.importers.writing import (
-    SAMPLE_RATE,
-    ImportedClip,
-    read_arrays,
-    read_speech,
-    write_dataset,
-)
+from unitalker.data.importers.writing import ImportedClip, read_arrays, read_speech, write_dataset
 from unitalker.errors import DataError
 
 LAG_SECONDS = 0.033

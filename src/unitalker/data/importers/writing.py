@@ -12,10 +12,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from unitalker.config import SAMPLE_RATE
+from unitalker.data.dataset import FORMAT
 from unitalker.errors import DataError
-
-SAMPLE_RATE = 16000
-FORMAT, VERSION = "unitalker.dataset", 1
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def write_dataset(folder: Path, facts: dict[str, Any], clips: Iterable[ImportedC
     rows = [_write_clip(folder, clip, len(facts["names"])) for clip in clips]
     if not rows:
         raise DataError(f"The corpus holds no clip, so {folder} would be an empty dataset.")
-    manifest = {"format": FORMAT, "version": VERSION, "scale": 1.0, "templates": None} | facts
+    manifest = {"format": FORMAT, "version": 1, "scale": 1.0, "templates": None} | facts
     text = json.dumps(manifest | {"clips": rows}, ensure_ascii=False, indent=1)
     _whole(folder / "dataset.json", lambda path: path.write_text(text + "\n", encoding="utf-8"))
     return folder
