@@ -415,3 +415,15 @@ def test_regions_read_off_shapes_agree_with_given_ones() -> None:
     for name in ("lips", "mouth", "upper_face"):
         given, mine = set(rig.regions[name].tolist()), set(found[name].tolist())
         assert len(given & mine) / len(given) > 0.7, name
+
+
+def test_files_that_would_fill_the_memory_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unitalker.rig.glb.MOST_MOVES", 3)
+    with pytest.raises(RigError, match="which is too much"):
+        load_rig(plain(tmp_path))
+    np.savez_compressed(tmp_path / "big.npz", neutral=np.zeros((1000, 3)))
+    monkeypatch.setattr("unitalker.rig.files.MOST_MOVES", 100)
+    with pytest.raises(RigError, match="would unpack to"):
+        load_rig(tmp_path / "big.npz")

@@ -18,6 +18,16 @@ def frame_count(seconds: float, fps: float) -> int:
     return round(seconds * fps)
 
 
+def by_name(values: np.ndarray, have: Sequence[str], want: Sequence[str]) -> np.ndarray:
+    """Columns (T, len(have)) → (T, len(want)) float32 by channel name; wanted names that are absent are 0."""
+    column = {n: i for i, n in enumerate(have)}
+    out = np.zeros((len(values), len(want)), np.float32)
+    for j, name in enumerate(want):
+        if name in column:
+            out[:, j] = values[:, column[name]]
+    return out
+
+
 @dataclass(frozen=True)
 class Motion:
     """Animation curves of one annotation.

@@ -13,7 +13,7 @@ import numpy as np
 
 from unitalker.errors import DataError
 from unitalker.evaluation.metrics import LAGS, best_lag, loudness, pooled_correlation, sample_at
-from unitalker.motion import Motion
+from unitalker.motion import Motion, by_name
 from unitalker.rig.lips import lip_gap
 from unitalker.rig.rig import Rig
 
@@ -68,12 +68,7 @@ class LipGauge:
 
     def weights(self, values: np.ndarray, names: Sequence[str]) -> np.ndarray:
         """(T, D) weights by name → (T, K) in the gauge's order; absent channels are 0."""
-        column = {n: i for i, n in enumerate(names)}
-        out = np.zeros((len(values), len(self.names)), np.float32)
-        for k, name in enumerate(self.names):
-            if name in column:
-                out[:, k] = values[:, column[name]]
-        return out
+        return by_name(values, names, self.names)
 
     def gap_cm(self, motion: Motion) -> np.ndarray:
         """Opening between the lips over that at rest, centimetres, (T,)."""

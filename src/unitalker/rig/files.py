@@ -17,6 +17,7 @@ from unitalker.rig.rig import Material, Rig
 SUFFIXES = (".npz", ".glb")
 LARGEST = 512 * 2**20  # bytes of a rig file
 MOST_VERTICES = 2_000_000
+MOST_MOVES = 150_000_000  # vertices times shapes
 LOOKS: dict[str, tuple[tuple[float, float, float], float]] = {  # linear RGB and roughness of known parts
     "skin": ((0.72, 0.47, 0.37), 0.55),
     "mouth": ((0.35, 0.10, 0.10), 0.5),
@@ -74,6 +75,10 @@ def load_rig(path_or_name: str | Path) -> Rig:
 
 def _read_npz(path: Path) -> Rig:
     try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > 12 * MOST_MOVES:
+            raise RigError(f"{path.name} would unpack to {size / 2**20:.0f} MB, more than a rig may have.")
         with np.load(path, allow_pickle=False) as data:
             if "header" in data:
                 from unitalker.rig.store import read_rig

@@ -15,7 +15,7 @@ import numpy as np
 
 from unitalker.errors import RigError
 from unitalker.rig import derive
-from unitalker.rig.files import LOOKS, MOST_VERTICES, arkit_only, check_mesh
+from unitalker.rig.files import LOOKS, MOST_MOVES, MOST_VERTICES, arkit_only, check_mesh
 from unitalker.rig.rig import Material, Rig
 
 _TYPES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
@@ -222,8 +222,13 @@ class _Reader:
         names = (mesh.get("extras") or {}).get("targetNames") or (primitive.get("extras") or {}).get(
             "targetNames"
         )
+        targets = primitive.get("targets", [])
+        if len(targets) * count > MOST_MOVES:
+            raise RigError(
+                f"{self.file} has {len(targets)} morph targets of {count} vertices, which is too much."
+            )
         out = {}
-        for i, target in enumerate(primitive.get("targets", [])):
+        for i, target in enumerate(targets):
             if "POSITION" not in target:
                 continue
             accessor = self.json["accessors"][_index(target["POSITION"])]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from unitalker.errors import RigError, unknown
+from unitalker.motion import by_name
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,7 @@ class Rig:
 
     def weights(self, values: np.ndarray, names: Sequence[str]) -> np.ndarray:
         """(T, D) named weights → (T, K) in this rig's shape order; names it lacks are left out, absent ones are 0."""
-        column = {n: i for i, n in enumerate(names)}
-        out = np.zeros((len(values), len(self.shape_names)), np.float32)
-        for k, name in enumerate(self.shape_names):
-            if name in column:
-                out[:, k] = values[:, column[name]]
-        return out
+        return by_name(values, names, self.shape_names)
 
     def pose(self, weights: np.ndarray) -> np.ndarray:
         """Vertices (T, V, 3) for weights (T, K) in `shape_names` order, or (V, 3) for (K,)."""

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from unitalker.config import SAMPLE_RATE
-from unitalker.data.importers.grid import arkit52_names, by_name
+from unitalker.data.importers.grid import arkit52_names
 from unitalker.data.importers.writing import ImportedClip, read_arrays, read_speech, write_dataset
 from unitalker.errors import DataError
+from unitalker.motion import by_name
 
 LAG_SECONDS = 0.033
 LONGEST_CLIP = 20.0

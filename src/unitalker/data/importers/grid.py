@@ -15,6 +15,7 @@ import numpy as np
 
 from unitalker.data.importers.writing import ImportedClip, read_arrays, read_speech, write_dataset
 from unitalker.errors import DataError
+from unitalker.motion import by_name
 
 ALIGN_UNITS = 25000.0  # units of the corpus's word timings in one second
 SILENT_WORDS = ("sil", "sp")
@@ -125,16 +126,6 @@ def _clips(
             text=" ".join(w[2] for w in spoken),
             words=spoken,
         )
-
-
-def by_name(values: np.ndarray, have: Sequence[str], want: Sequence[str]) -> np.ndarray:
-    """(T, len(have)) → (T, len(want)) float32 by channel name; wanted names that are absent are 0."""
-    column = {n: i for i, n in enumerate(have)}
-    out = np.zeros((len(values), len(want)), np.float32)
-    for j, name in enumerate(want):
-        if name in column:
-            out[:, j] = values[:, column[name]]
-    return out
 
 
 def _notes(valid: np.ndarray) -> list[str]:
