@@ -176,6 +176,12 @@ def test_a_rig_of_your_own(here, model):
     assert (here / "f.glb").stat().st_size > 100_000
 
 
+def test_a_rig_of_another_mesh_is_refused_before_anything_is_written(here, model, capsys):
+    argv = ["animate", "a.wav", "-o", "f.npz", "-o", "f.glb", "--annotation", "six", "--rig", "head"]
+    assert main([*argv, "--model", str(model)]) == 2
+    assert "moves 6 vertices" in capsys.readouterr().err and names(here) == set()
+
+
 def test_film_of_a_mesh(here, model):
     import av
 

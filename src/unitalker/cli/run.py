@@ -16,16 +16,18 @@ from unitalker.cli.plan import Job
 from unitalker.cli.progress import bar, watched
 from unitalker.errors import AudioError, UniTalkerError
 from unitalker.export import check_unit, format_of, write
-from unitalker.export.base import mesh_rig
+from unitalker.export.base import check_mesh, mesh_rig
 
 if TYPE_CHECKING:
     from unitalker.animation.animator import Animator, Request
     from unitalker.motion import Motion
     from unitalker.rig.rig import Rig
 
+HEADS = (".glb", ".mp4")
+"""Suffixes of files that show a head."""
+
 SHORTEST = 0.05
 """Seconds of sound below which there is nothing to animate: shorter than any sound of speech."""
-
 
 SMALL_MODEL = 20_000_000
 """Parameters below which more than one thread only makes a model wait for the others."""
@@ -45,6 +47,8 @@ class Run:
         for suffix in {path.suffix for job in jobs for path in job.outputs}:
             for annotation in self.request.annotations:
                 check_unit(f"*{suffix}", annotation.unit, annotation.name)
+                if self.rig and suffix.lower() in HEADS and isinstance(annotation, VertexAnnotation):
+                    check_mesh(annotation.name, annotation.dim, self.rig)
 
     def _request(self) -> Request:
         """The checked names. Raises AnnotationError, ModelError or ConfigError with the nearest ones."""

@@ -93,18 +93,22 @@ def mesh_rig(motion: Motion, faces: np.ndarray, metres: float) -> Rig:
     return Rig(motion.annotation, vertices, np.asarray(faces, np.int32), (), empty)
 
 
+def check_mesh(annotation: str, channels: int, rig: Rig) -> None:
+    """Raises ExportError where a vertex annotation of so many channels is of another mesh than the rig's."""
+    if channels != 3 * len(rig.vertices):
+        raise ExportError(
+            f"The motion of {annotation} moves {channels // 3} vertices, but rig {rig.name!r} has "
+            f"{len(rig.vertices)}; give the rig of that mesh with --rig, or write .npz or .json."
+        )
+
+
 def at_rest(motion: Motion, rig: Rig) -> tuple[np.ndarray, np.float32]:
     """A vertex motion's neutral vertices (V, 3) in metres, and the metres in one of its units.
 
     For "u" that is what makes its template as tall as the rig. Raises ExportError where the rig is of another
     mesh, or where there is nothing to measure.
     """
-    count = len(motion.names) // 3
-    if count != len(rig.vertices):
-        raise ExportError(
-            f"The motion of {motion.annotation} moves {count} vertices, but rig {rig.name!r} has "
-            f"{len(rig.vertices)}; give the rig of that mesh with --rig, or write .npz or .json."
-        )
+    check_mesh(motion.annotation, len(motion.names), rig)
     if motion.template is None:
         if motion.unit not in METRES:
             raise ExportError(f"The motion of {motion.annotation} has no template to measure its unit by.")
