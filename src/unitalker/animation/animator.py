@@ -233,7 +233,7 @@ class SoundBlocks:
     def _cut(self, samples: np.ndarray, rate: int) -> np.ndarray:
         from unitalker.audio import from_array
 
-        return from_array(samples, rate).part(self.start, self.end)
+        return from_array(samples, rate, name="the sound").part(self.start, self.end)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         seconds = 0.0
