@@ -53,6 +53,10 @@ READ = {
 }
 DRIVEN = {"syn-d0": 0.3, "syn-d1": 0.3, "syn-d5": 0.5, "grid-head": 0.6, "grid-face": 0.6,
           "facegood-head": 0.3, "facegood-face": 0.3}  # fmt: skip
+FINISH_CLOSURE = dict.fromkeys(
+    ("facegood/arkit52", "facegood/facegood116", "facegood-head", "facegood-face"), 0.0
+)
+"""Factor on the closure term in the last stretch, where not 1."""
 
 
 def data(options: argparse.Namespace) -> None:
@@ -188,7 +192,7 @@ def finish(options: argparse.Namespace) -> None:
 
 
 def ship(options: argparse.Namespace) -> None:
-    """Averaged weights as float16, identities renamed after their datasets, into the package."""
+    """The averaged weights as float16, into the package."""
     found = checkpoint.load(ROOT / "finish" / "model")
     checkpoint.save(checkpoint.EMBEDDED / "mini", found.model, found.annotations, half=True)
 

@@ -17,7 +17,7 @@ from unitalker.annotations.vertices import VertexAnnotation
 from unitalker.config import AugmentConfig, SourceConfig, TrainConfig
 from unitalker.data.dataset import ANY, Clip, Dataset, open_dataset, write_manifest
 from unitalker.data.driven import drive
-from unitalker.errors import DataError
+from unitalker.errors import ConfigError, DataError, ModelError
 from unitalker.models import checkpoint
 from unitalker.rig import builtin_head
 from unitalker.training.alignment import align
@@ -227,3 +227,90 @@ def test_augmentations_do_what_they_say() -> None:
     assert np.allclose(flat, voice, atol=1e-4)
     hum = np.sin(2 * np.pi * 50 * np.arange(32000) / 16000)
     assert np.abs(telephone(voice + hum, rng)[2000:-2000]).max() < 1.2
+
+
+def hf_config(folder: Path, name: str = "none", pretrained: bool = False) -> TrainConfig:
+    """A run with a small WavLM; without a name that exists it must be given its architecture."""
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 37}
+    convolutions = {"conv_dim": [16] * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2}
+    arch = None if pretrained else {"model_type": "wavlm"} | sizes | convolutions
+    encoder = {"kind": "hf", "name": name, "architecture": arch, "pretrained": pretrained}
+    run = config(folder, steps=3, warmup_steps=1)
+    assert run.model is not None
+    model = run.model.model_dump() | {
+        "encoder": encoder,
+        "adaptor": "after_encoder",
+        "grid": "aligned_corners",
+    }
+    return TrainConfig.parse(run.model_dump() | {"model": model})
+
+
+def test_pretrained_extractor_never_trains(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    trainer = open_run(hf_config(tmp_path), tmp_path / "run")
+    before = {k: v.clone() for k, v in trainer.model.state_dict().items()}
+    trainer.run(workers=0)
+    after = trainer.model.state_dict()
+    extractor = [k for k in before if "feature_extractor" in k]
+    assert extractor
+    assert all(torch.equal(before[k], after[k]) for k in extractor)
+    layers = "encoder.model.encoder.layers.0.feed_forward.output_dense.bias"
+    assert not torch.equal(before[layers], after[layers])
+
+
+def test_training_begins_with_published_weights_of_a_folder(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    arch = hf_config(tmp_path).model_dump()["model"]["encoder"]["architecture"]
+    published = transformers.WavLMModel(transformers.AutoConfig.for_model(**arch))
+    published.save_pretrained(tmp_path / "hub")
+    trainer = open_run(hf_config(tmp_path, str(tmp_path / "hub"), pretrained=True), tmp_path / "run")
+    mine = trainer.model.state_dict()
+    for key, value in published.state_dict().items():
+        assert torch.equal(mine[f"encoder.model.{key}"], value), key
+    trainer.save()
+    again = checkpoint.load(tmp_path / "run" / "model")
+    assert again.model.config.encoder.model_dump()["architecture"]["model_type"] == "wavlm"
+    with pytest.raises(ModelError, match="No encoder|can't be had"):
+        open_run(hf_config(tmp_path, str(tmp_path / "nowhere"), pretrained=True), tmp_path / "other")
+
+
+def test_an_annotation_of_three_channels_trains_evaluates_and_exports(tmp_path: Path) -> None:
+    from unitalker.animation.animator import load
+    from unitalker.annotations.blendshapes import BlendshapeAnnotation
+    from unitalker.annotations.cards import save_card
+    from unitalker.evaluation.report import evaluate
+    from unitalker.export import read
+
+    names = ("open", "round", "smile")
+    save_card(BlendshapeAnnotation("three", 25, "weight", names), tmp_path / "cards")
+    folder = write_set(tmp_path, "t", "three")
+    data = json.loads((folder / "dataset.json").read_text())
+    data["names"] = names
+    data["unit"] = "strength"
+    (folder / "dataset.json").write_text(json.dumps(data))
+    for clip in range(3):
+        path = folder / "motion" / f"{clip}.npy"
+        np.save(path, np.load(path)[:, [ARKIT.index("jawOpen"), 0, 1]])
+    changes = config(tmp_path).model_dump()
+    changes["model"] |= {"heads": {"three": 3}, "default_annotation": "three"}
+    changes |= {"sources": [{"path": str(folder)}], "cards": str(tmp_path / "cards")}
+    trainer = open_run(TrainConfig.parse(changes), tmp_path / "run")
+    trainer.run(workers=0)
+    animator = load(tmp_path / "run" / "model")
+    motion = animator.animate(folder / "audio" / "1.flac")["three"]
+    assert read(motion.save(tmp_path / "three.json")).names == names
+    report = evaluate(animator, folder, split="train")
+    assert "three" in report.groups
+
+
+def test_a_run_cannot_go_on_with_other_heads(tmp_path: Path) -> None:
+    open_run(config(tmp_path, steps=1), tmp_path / "run").run(workers=0)
+    other = write_set(tmp_path, "y", subject="b")
+    changed = config(tmp_path).model_dump()
+    changed["sources"] = [{"path": str(other)}]
+    with pytest.raises(ConfigError, match="Use a new folder, with --start"):
+        open_run(TrainConfig.parse(changed), tmp_path / "run")
+    rest = config(tmp_path).model_dump()
+    rest["sources"] = [{"path": str(tmp_path / "rest")}]
+    with pytest.raises(ConfigError, match="only resting sounds"):
+        open_run(TrainConfig.parse(rest), tmp_path / "still")

@@ -77,6 +77,10 @@ class HFEncoderConfig(Settings):
 
     kind: Literal["hf"] = "hf"
     name: str = Field(default="microsoft/wavlm-base-plus", description="Hub name or local folder.")
+    pretrained: bool = Field(
+        default=True,
+        description="Training begins with the published weights of `name`, not with random ones.",
+    )
     architecture: dict[str, Any] | None = Field(
         default=None, description="The library's own config as plain data; read from `name` when absent."
     )
@@ -173,6 +177,9 @@ class TrainConfig(Settings):
         default=None, description="Model to build; identities and heads come from the data."
     )
     sources: tuple[SourceConfig, ...] = Field(min_length=1, description="The datasets.")
+    cards: str | None = Field(
+        default=None, description="Folder of annotation cards, for annotations that are not built in."
+    )
     steps: int = Field(default=10_000, ge=1, description="Optimiser steps, warm-up included.")
     warmup_steps: int = Field(
         default=300, ge=0, description="Decoder warm-up: steps with the encoder frozen."

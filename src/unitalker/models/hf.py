@@ -76,8 +76,14 @@ class HFEncoder(nn.Module):
             parameter.requires_grad_(False)
 
     def load_pretrained(self) -> None:
-        """Replace the weights by the published ones of `config.name`."""
-        found = type(self.model).from_pretrained(self.config.name, config=self.model.config)
+        """Replace the weights by the published ones of `config.name`. Raises ModelError where they can't be had."""
+        try:
+            found = type(self.model).from_pretrained(self.config.name, config=self.model.config)
+        except (OSError, ValueError) as fault:
+            raise ModelError(
+                f"The weights of {self.config.name!r} can't be had: {_first_line(fault)} Give a local folder as the "
+                "encoder's name, or set encoder.pretrained to false to begin with random weights."
+            ) from None
         self.model.load_state_dict(found.state_dict())
 
     def forward(self, samples: torch.Tensor) -> torch.Tensor:

@@ -67,10 +67,11 @@ class UniTalker(nn.Module):
     ) -> torch.Tensor:
         """Features (B, T, F) at 50 Hz → hidden states (B, frames, width) at the times (start + i) / fps."""
         if self.config.adaptor == "after_decoder":
-            return self._adapt(self.decoder(features, identity), fps, frames, start)
-        return self.decoder(self._adapt(features, fps, frames, start), identity)
+            return self.adapt(self.decoder(features, identity), fps, frames, start)
+        return self.decoder(self.adapt(features, fps, frames, start), identity)
 
-    def _adapt(self, x: torch.Tensor, fps: float, frames: int, start: int) -> torch.Tensor:
+    def adapt(self, x: torch.Tensor, fps: float, frames: int, start: int) -> torch.Tensor:
+        """The frequency adaptor: (B, T, C) at 50 Hz → (B, frames, C), on the grid that the configuration names."""
         if self.config.grid == "aligned_corners":
             return adapt_aligned(x, frames)
         return adapt_clock(x, frames, fps, FEATURE_RATE, start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -117,9 +118,13 @@ def model_config(
     """The run's model with identities and heads of its data; our small streaming model where none is given."""
     identities = tuple(sorted({c.identity for s in sources if not s.rest for c in s.clips}))
     heads = {a.name: a.head_dim for a in annotations.values()}
+    if not heads:
+        raise ConfigError(
+            "The datasets hold only resting sounds; add at least one dataset with a moving face."
+        )
     default = "arkit52" if "arkit52" in heads else next(iter(heads))
     if config.model is not None:
-        data = config.model.model_dump() | {
+        data = self_contained(config.model).model_dump() | {
             "identities": identities,
             "heads": heads,
             "default_annotation": default,
@@ -138,6 +143,16 @@ def model_config(
     )
 
 
+def self_contained(model: UniTalkerConfig) -> UniTalkerConfig:
+    """The model's configuration with its encoder's architecture in it, so that no Hub is asked when it is read back."""
+    if model.encoder.kind != "hf" or model.encoder.architecture is not None:
+        return model
+    from unitalker.models.hf import describe
+
+    found = describe(model.encoder.name).model_copy(update={"pretrained": model.encoder.pretrained})
+    return model.model_copy(update={"encoder": found})
+
+
 def open_run(
     config: TrainConfig,
     folder: Path,
@@ -148,17 +163,39 @@ def open_run(
 ) -> Trainer:
     """A trainer for the run in `folder`, resumed where it left off. start: a run folder whose weights to begin with."""
     saved = folder / "model" / "annotations"
+    cards = Path(config.cards) if cards is None and config.cards is not None else cards
     sources, annotations, table = load_sources(config, cards=saved if saved.is_dir() else cards, say=say)
-    trainer = Trainer(
-        config, model_config(config, sources, annotations), sources, annotations, len(table), folder
-    )
-    (folder / "phones.json").write_text(json.dumps(list(table.index), ensure_ascii=False))
+    model = model_config(config, sources, annotations)
+    _check_same(folder, model)
+    trainer = Trainer(config, model, sources, annotations, len(table), folder)
+    _write_phones(folder, table)
     if trainer.resume():
         if say:
             say(f"resumed at step {trainer.step}")
     elif start is not None:
         trainer.begin_with(start)
+    elif model.encoder.kind == "hf" and model.encoder.pretrained:
+        trainer.load_encoder()
     return trainer
+
+
+def _check_same(folder: Path, model: UniTalkerConfig) -> None:
+    """Raises ConfigError where the run in `folder` has other identities or heads than its datasets now give."""
+    path = folder / "model" / "config.json"
+    if not path.is_file():
+        return
+    old = UniTalkerConfig.load(path)
+    if old.identities != model.identities or old.heads != model.heads:
+        raise ConfigError(
+            f"The run in {folder} was begun with {len(old.identities)} identities and the heads {sorted(old.heads)}; its "
+            f"datasets now give {len(model.identities)} and {sorted(model.heads)}. Use a new folder, with --start {folder}."
+        )
+
+
+def _write_phones(folder: Path, table: PhoneTable) -> None:
+    temporary = folder / ".phones.part"
+    temporary.write_text(json.dumps(list(table.index), ensure_ascii=False))
+    os.replace(temporary, folder / "phones.json")
 
 
 def check_workers(count: int) -> int:

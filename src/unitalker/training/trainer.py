@@ -67,6 +67,7 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config.seed)
         self.model = UniTalker(model_config)
+        self.frozen = {n for n, p in self.model.encoder.named_parameters() if not p.requires_grad}
         self.phone_head = nn.Linear(self.model.encoder.size, max(phones, 1))
         self.batches = Batches(sources, self.annotations, model_config.identities, config)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
@@ -78,10 +79,11 @@ class Trainer:
         self._start_stage()
 
     def _start_stage(self) -> None:
-        """Fresh optimiser for the stage that the step lies in: decoder warm-up or everything."""
+        """Fresh optimiser for the stage that the step lies in: decoder warm-up, or everything but what the encoder
+        keeps frozen by itself (a pre-trained encoder's convolutional feature extractor)."""
         warm = self.step < self.config.warmup_steps
-        for parameter in self.model.encoder.parameters():
-            parameter.requires_grad_(not warm)
+        for name, parameter in self.model.encoder.named_parameters():
+            parameter.requires_grad_(not warm and name not in self.frozen)
         chosen = [p for p in [*self.model.parameters(), *self.phone_head.parameters()] if p.requires_grad]
         self.optimiser = torch.optim.AdamW(
             chosen, lr=self.config.lr, betas=(0.9, 0.98), weight_decay=self.config.weight_decay
@@ -171,7 +173,7 @@ class Trainer:
     ) -> torch.Tensor:
         frames = group.codes.shape[1]
         if shared is not None:
-            hidden = self.model._adapt(shared[group.rows], group.fps, frames, 0)
+            hidden = self.model.adapt(shared[group.rows], group.fps, frames, 0)
         else:
             hidden = self.model.hidden(features[group.rows], identity[group.rows], group.fps, frames)
         codes = self.model.heads[group.annotation](hidden).float()
@@ -199,8 +201,9 @@ class Trainer:
         return loss
 
     def _phone_loss(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        logits = self.phone_head(features[:, : labels.shape[1]]).float()
-        loss = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), ignore_index=-1)
+        count = min(features.shape[1], labels.shape[1])
+        logits = self.phone_head(features[:, :count]).float()
+        loss = F.cross_entropy(logits.flatten(0, 1), labels[:, :count].flatten(), ignore_index=-1)
         self.losses.add("phones", float(loss.detach()))
         return loss
 
@@ -234,7 +237,9 @@ class Trainer:
         torch.save(state, temporary)
         os.replace(temporary, self.folder / "checkpoint.pt")
         checkpoint.save(self.folder / "model", self.averaged(), self.annotations)
-        (self.folder / "train.json").write_text(json.dumps(self.config.model_dump(mode="json"), indent=1))
+        temporary = self.folder / ".train.part"
+        temporary.write_text(json.dumps(self.config.model_dump(mode="json"), indent=1))
+        os.replace(temporary, self.folder / "train.json")
 
     def begin_with(self, run: Path) -> list[str]:
         """Start from another run's averaged weights: all tensors of the same name and shape, identities by name.
@@ -257,6 +262,12 @@ class Trainer:
                     fresh.append(key)
         self.average = {k: v.detach().clone() for k, v in mine.items()}
         return fresh
+
+    def load_encoder(self) -> None:
+        """Begin with the published weights of a pre-trained encoder. Raises ModelError where they can't be had."""
+        if not isinstance(self.model.encoder, MiniEncoder):
+            self.model.encoder.load_pretrained()
+            self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
     def resume(self) -> bool:
         """Go on from the folder's checkpoint; False where there is none."""
