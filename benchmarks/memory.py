@@ -1,4 +1,4 @@
-"""Peak memory of animating a long file against a short one, each in a process of its own."""
+"""Peak memory of animating a long file against a short one, each in a process of its own (Linux: VmHWM)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import soundfile
 from common import RATE, Row, Setting, plain_environment, python, voice
 
 CHILD = """
-import resource, sys, unitalker
+import pathlib, unitalker
 motion = unitalker.load({model!r}).animate({path!r})
-print(len(next(iter(motion.values()))), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+status = pathlib.Path("/proc/self/status").read_text().splitlines()
+print(len(next(iter(motion.values()))), next(line.split()[1] for line in status if line.startswith("VmHWM")))
 """
 
 
@@ -34,7 +35,7 @@ def peak(path: Path, model: str) -> tuple[int, float]:
 
 
 def rows(setting: Setting) -> list[Row]:
-    """The weights' curves themselves (12 kB a second of sound) stay in memory up to 64 MB, then in a file."""
+    """The weights' curves themselves (12 kB a second of sound) stay in memory up to 16 MB, then in a file."""
     minutes = 10 if setting.quick else 60
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "long.flac"

@@ -127,3 +127,11 @@ def test_weights_are_loaded_strictly_and_as_plain_tensors() -> None:
                 called, given = ast.unparse(node.func), {k.arg for k in node.keywords}
                 assert not (called.endswith("load_state_dict") and "strict" in given), path.name
                 assert called != "torch.load" or "weights_only" in given, path.name
+
+
+def test_texts_hold_no_placeholders() -> None:
+    root = SOURCE.parents[1]
+    texts = [*root.glob("*.md"), *(root / "docs").glob("*.md"), *SOURCE.rglob("*.md")]
+    assert texts
+    for path in texts:
+        assert not re.search(r"\b(FIGURE|FINISH):", path.read_text()), path

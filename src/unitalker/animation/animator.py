@@ -26,7 +26,7 @@ Source = str | Path | tuple[np.ndarray, int]
 Progress = Callable[[float], None]
 """Called with the seconds of sound animated so far."""
 
-IN_MEMORY = 64_000_000
+IN_MEMORY = 16_000_000
 """Values above this many bytes live in a temporary file instead of in memory."""
 MAX_FPS = 240.0
 
