@@ -1,6 +1,7 @@
 """`unitalker train` and `evaluate` through the real command line, on a dataset of a few seconds made here."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -124,6 +125,19 @@ def test_list_of_settings(capsys):
     assert main(["train", "--settings"]) == 0
     text = capsys.readouterr().out
     assert "augment.noise" in text and "checkpoint_steps" in text
+
+
+def test_synthesize_without_the_extra_makes_no_folder(tmp_path, monkeypatch, capsys):
+    from unitalker.data import tts
+
+    monkeypatch.chdir(tmp_path)
+    tts._files.cache_clear()
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    try:
+        assert main(["data", "synthesize", "sets", "--only", "syn-d7,syn-d3"]) == 2
+    finally:
+        tts._files.cache_clear()
+    assert "pip install 'unitalker[tts]'" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def test_synthesize(tmp_path, monkeypatch, capsys):

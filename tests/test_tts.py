@@ -117,5 +117,5 @@ def test_missing_extra_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
     tts._files.cache_clear()
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(DataError, match=r"pip install unitalker\[tts\]"):
+    with pytest.raises(DataError, match=r"pip install 'unitalker\[tts\]'"):
         tts.speak("hello")

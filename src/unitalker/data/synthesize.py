@@ -21,6 +21,7 @@ from unitalker.annotations.flame_rig import flame_codes, flame_from_rig
 from unitalker.annotations.layouts import layout
 from unitalker.annotations.vertices import vertex_names
 from unitalker.audio.writing import write_sound
+from unitalker.data import tts
 from unitalker.data.dataset import ANY, Clip, Dataset, write_manifest
 from unitalker.data.synthesize_clips import (
     FPS,
@@ -99,6 +100,8 @@ def synthesize(
         raise ConfigError(f"The length of a synthetic dataset must be above 0 seconds, not {seconds}.")
     if seed < 0:
         raise ConfigError(f"The seed of a synthetic dataset must be 0 or more, not {seed}.")
+    if any(TWINS[name].kind != "rest" for name in names):
+        tts.check_installed()
     rig = builtin_head()
     return [
         _write(Path(out_dir) / name, name, replace(TWINS[name], seconds=seconds or TWINS[name].seconds), rig, seed,

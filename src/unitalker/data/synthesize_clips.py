@@ -251,6 +251,7 @@ def _levelled(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _say(code: str, who: Person, rng: np.random.Generator, text: str | None) -> Spoken:
+    tts.check_installed()
     voice = _pick(rng, texts.voices_of(code))
     faster, higher, livelier, _ = PROSODY[who.style.emotion]
     for _ in range(8):
@@ -272,6 +273,7 @@ def _say(code: str, who: Person, rng: np.random.Generator, text: str | None) -> 
 
 def _sing(code: str, who: Person, rng: np.random.Generator) -> Spoken:
     """A sentence or some words, sung; whispering voices sing with the plain voice."""
+    tts.check_installed()
     variant = None if who.variant.startswith("whisper") else who.variant or None
     voice = _pick(rng, texts.voices_of(code))
     for _ in range(8):

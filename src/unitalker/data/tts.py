@@ -20,7 +20,7 @@ from unitalker.audio.sound import RATE
 from unitalker.data.tts_phones import NATIVE_RATE, Phone, cleaned, timed_phones
 from unitalker.errors import ConfigError, DataError, unknown
 
-__all__ = ["RATE", "Phone", "Spoken", "resolve_voice", "speak", "variants", "voices"]
+__all__ = ["RATE", "Phone", "Spoken", "check_installed", "resolve_voice", "speak", "variants", "voices"]
 
 MAX_CHARACTERS = 20000
 _WORDS_A_MINUTE = 175
@@ -95,9 +95,14 @@ def _files() -> tuple[Path, Path]:
     except ImportError:
         raise DataError(
             "Text-to-speech needs the optional package espeakng_loader; "
-            "install it with: pip install unitalker[tts]"
+            "install it with: pip install 'unitalker[tts]'"
         ) from None
     return Path(str(espeakng_loader.get_library_path())), Path(str(espeakng_loader.get_data_path()))
+
+
+def check_installed() -> None:
+    """Raises DataError, with the way to install it, when the optional package is missing."""
+    _files()
 
 
 class _Espeak:
