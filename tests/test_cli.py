@@ -1,5 +1,6 @@
 """The command line: what it refuses, before any work, and how; then real runs through the shipped model."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,16 @@ def test_light_start(argv):
     told = subprocess.run([sys.executable, "-c", LIGHT.format(argv=argv)], capture_output=True, text=True)
     loaded = set(told.stderr.splitlines()[-1].strip("[]").replace("'", "").split(", "))
     assert not loaded & {"torch", "scipy", "pydantic", "transformers", "av", "soundfile", "PIL"}
+
+
+def test_a_closed_pipe_is_no_fault():
+    """`| head`: the reader goes before all is written."""
+    code = "import sys; from unitalker.cli import main; sys.exit(main(['train', '--settings']))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    told = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (told.returncode, told.stderr) == (141, "")
 
 
 def test_help_names_every_verb(capsys):
