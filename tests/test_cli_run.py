@@ -210,6 +210,22 @@ def test_spoken_text(here, model):
     assert main([*argv[:2], "Hi", "-o", "f.csv", "--voice", "klingonese", "--model", str(model)]) == 2
 
 
+def test_models_tell_their_sizes(model, capsys):
+    import hashlib
+
+    from safetensors.numpy import load_file
+
+    assert main(["models", str(model), "--json"]) == 0
+    (facts,) = json.loads(capsys.readouterr().out)
+    weights = model / "model.safetensors"
+    assert facts["parameters"] == sum(v.size for v in load_file(weights).values())
+    assert facts["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert facts["weight_bytes"] == weights.stat().st_size < facts["bytes_on_disk"]
+    assert main(["models", str(model)]) == 0
+    text = capsys.readouterr().out
+    assert f"{facts['parameters']:,} parameters" in text and facts["sha256"] in text and " MB" in text
+
+
 def test_models(model, capsys):
     assert main(["models", str(model)]) == 0
     text = capsys.readouterr().out

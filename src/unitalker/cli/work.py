@@ -21,7 +21,7 @@ RIG = Parameter(help="Rig that lip distances are measured on, as in `animate`; d
 
 
 def models(*names: Annotated[str, NAMES], as_json: Annotated[bool, AS_JSON] = False) -> int:
-    """List the installed models, with their annotations and identities."""
+    """List the installed models, with their sizes, annotations and identities."""
     from unitalker.config import UniTalkerConfig
     from unitalker.models import checkpoint
 
@@ -31,7 +31,8 @@ def models(*names: Annotated[str, NAMES], as_json: Annotated[bool, AS_JSON] = Fa
     listed = []
     for name, folder in folders.items():
         config = UniTalkerConfig.load(folder / "config.json")
-        listed.append(_facts(name, folder, config.heads, config.identities, config.default_annotation))
+        facts = _facts(name, folder, config.heads, config.identities, config.default_annotation)
+        listed.append(facts | checkpoint.sizes(folder))
     print(json.dumps(listed, indent=1) if as_json else "\n\n".join(map(_text, listed)))
     return 0
 
@@ -56,7 +57,10 @@ def _facts(
 
 def _text(facts: dict[str, Any], shown: int = 12) -> str:
     """The facts of a model for people to read."""
-    lines = [f"{facts['name']}  ({facts['folder']})", "  annotations:"]
+    weights, whole = facts["weight_bytes"] / 1e6, facts["bytes_on_disk"] / 1e6
+    lines = [f"{facts['name']}  ({facts['folder']})"]
+    lines.append(f"  {facts['parameters']:,} parameters; weights {weights:.2f} MB, with cards {whole:.2f} MB")
+    lines += [f"  SHA-256 of the weights: {facts['sha256']}", "  annotations:"]
     for entry in facts["annotations"]:
         mark = "  (default)" if entry["name"] == facts["default"] else ""
         about = f"{entry['kind']}, {entry['numbers']} numbers a frame ({entry['unit']}), {entry['fps']:g} fps"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from unitalker.annotations.base import Annotation
@@ -33,6 +35,16 @@ class Bundle:
     digest: str
 
 
+class Sizes(TypedDict):
+    """What a model's files hold. parameters: numbers in the weight file; bytes_on_disk: with the annotation cards;
+    sha256: of the weight file."""
+
+    parameters: int
+    weight_bytes: int
+    bytes_on_disk: int
+    sha256: str
+
+
 def installed() -> dict[str, Path]:
     """Names of the models that come with the package → their folders."""
     return {p.parent.name: p.parent for p in sorted(EMBEDDED.glob("*/config.json"))}
@@ -49,6 +61,34 @@ def locate(name: str | Path) -> Path:
     if folder.is_dir():
         raise ModelError(f"The folder {folder} holds no model: it has no config.json.")
     raise ModelError(unknown("model", str(name), known))
+
+
+def sizes(folder: Path) -> Sizes:
+    """Sizes of the files in a model's folder, read without building the model. Raises ModelError without weights."""
+    path = _weights(folder)
+    try:
+        with safe_open(path, framework="pt") as stored:
+            count = sum(math.prod(stored.get_slice(key).get_shape()) for key in stored.keys())  # noqa: SIM118
+    except SafetensorError as fault:
+        raise ModelError(f"{path} is not a readable safetensors file: {fault}.") from None
+    files = [path, folder / "config.json", *(folder / "annotations").glob("*.*")]
+    return Sizes(
+        parameters=count,
+        weight_bytes=path.stat().st_size,
+        bytes_on_disk=sum(file.stat().st_size for file in files),
+        sha256=_digest(path),
+    )
+
+
+def _weights(folder: Path) -> Path:
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise ModelError(f"The model folder {folder} has no model.safetensors.")
+    return path
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def save(
@@ -76,9 +116,7 @@ def load(name: str | Path, device: str = "cpu") -> Bundle:
     """Read a model, strictly: every tensor must be there and none more. Raises ModelError with what differs."""
     folder = locate(name)
     config = UniTalkerConfig.load(folder / "config.json")
-    path = folder / "model.safetensors"
-    if not path.is_file():
-        raise ModelError(f"The model folder {folder} has no model.safetensors.")
+    path = _weights(folder)
     model = UniTalker(config)
     try:
         tensors = load_file(path)
@@ -92,8 +130,7 @@ def load(name: str | Path, device: str = "cpu") -> Bundle:
                 f"{folder}: the head {head!r} has {config.heads[head]} numbers, its annotation card "
                 f"{annotation.head_dim}; the card is another model's."
             )
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Bundle(folder.name, folder, model.to(device).eval(), annotations, digest)
+    return Bundle(folder.name, folder, model.to(device).eval(), annotations, _digest(path))
 
 
 def _assign(model: UniTalker, tensors: dict[str, torch.Tensor], path: Path) -> None:
