@@ -13,8 +13,10 @@ import argparse
 import sys
 import time
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+import av
 import numpy as np
 from page import Entry, write_page
 from rich.console import Console
@@ -29,6 +31,7 @@ from unitalker.errors import UniTalkerError
 from unitalker.motion import resample
 
 OUT = Path(__file__).with_name("out")
+RECORDING = "recording"
 SUFFIXES = (".csv", ".glb", ".json", ".npz")
 FILM_FPS, FILM_SECONDS = 30, 60.0  # a longer recording is animated whole, but filmed only this far
 LIMIT = 1800.0  # seconds of a recording; `unitalker animate` takes any length
@@ -77,7 +80,28 @@ def animate(clip: Clip, animator: unitalker.Animator, out: Path, size: int = 512
     sound = samples[: round(FILM_SECONDS * RATE)]
     export.write(resample(shown, FILM_FPS), out / f"{clip.name}.mp4", sound=sound, size=size)
     files = [out / f"{clip.name}{suffix}" for suffix in (".mp4", ".wav", *SUFFIXES)]
-    return Entry(clip.title, clip.text, motion, files, took)
+    return Entry(clip.title, clip.text, motion, files, took, poster(out / f"{clip.name}.mp4"))
+
+
+def poster(film: Path) -> Path:
+    """Write the picture in the middle of a film beside it, as a JPEG; gives its path."""
+    path = film.with_suffix(".jpg")
+    with av.open(str(film)) as opened:
+        stream = opened.streams.video[0]
+        frame = next(islice(opened.decode(stream), stream.frames // 2, None))
+        frame.to_image().save(path, quality=85)
+    return path
+
+
+def remove_stale(out: Path, entries: list[Entry], clips: tuple[Clip, ...]) -> None:
+    """Delete what an earlier demo wrote and this one did not: its own known names, and no input of this one."""
+    fresh = {path.resolve() for entry in entries for path in (*entry.files, entry.poster)}
+    fresh |= {clip.recording.resolve() for clip in clips if clip.recording is not None}
+    for name in (*(clip.name for clip in CLIPS), RECORDING):
+        for suffix in (".mp4", ".jpg", ".wav", *SUFFIXES):
+            path = out / f"{name}{suffix}"
+            if path.resolve() not in fresh:
+                path.unlink(missing_ok=True)
 
 
 def make(clips: tuple[Clip, ...], model: str, out: Path, console: Console, size: int = 512) -> Path:
@@ -95,7 +119,9 @@ def make(clips: tuple[Clip, ...], model: str, out: Path, console: Console, size:
             progress.console.print(line)
             progress.advance(task)
         progress.update(task, description="Done")
-    return write_page(out / "index.html", entries)
+    page = write_page(out / "index.html", entries)
+    remove_stale(out, entries, clips)
+    return page
 
 
 def main() -> int:
@@ -105,7 +131,7 @@ def main() -> int:
     parser.add_argument("--audio", type=Path, help="a recording of yours, in any format")
     parser.add_argument("--model", default="mini", help="an installed model or a model folder")
     given = parser.parse_args()
-    own = given.audio and (Clip("recording", given.audio.name, recording=given.audio),)
+    own = given.audio and (Clip(RECORDING, given.audio.name, recording=given.audio),)
     console = Console(stderr=True, highlight=False)
     try:
         page = make(own or CLIPS, given.model, OUT, console)

@@ -24,7 +24,7 @@ STYLE = """
 :root{color-scheme:light dark}
 body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}
 main{display:grid;gap:1.5rem;grid-template-columns:repeat(auto-fit,minmax(18rem,1fr))}
-article{border:1px solid #8884;border-radius:.75rem;padding:1rem}
+article{max-width:32rem;border:1px solid #8884;border-radius:.75rem;padding:1rem}
 h2{margin:0}video,audio,svg{width:100%;margin:.5rem 0}video{border-radius:.5rem;aspect-ratio:1}
 svg{height:4.5rem;background:#8881;border-radius:.5rem}small,td:last-child{opacity:.75}
 """
@@ -32,13 +32,15 @@ svg{height:4.5rem;background:#8881;border-radius:.5rem}small,td:last-child{opaci
 
 @dataclass(frozen=True)
 class Entry:
-    """One clip on the page. took: seconds that animating and writing the motion files lasted."""
+    """One clip on the page. took: seconds that animating and writing the motion files lasted; poster: picture that
+    stands for the film until it plays."""
 
     title: str
     text: str
     motion: Motion
     files: list[Path]
     took: float
+    poster: Path
 
 
 def curves(motion: Motion, width: int = 600, height: int = 100) -> str:
@@ -58,7 +60,7 @@ def article(entry: Entry) -> str:
     """One clip: film or sound, curves, links."""
     named = {p.suffix: quote(p.name) for p in entry.files}
     media = (
-        f'<video controls preload="metadata" src="{named[".mp4"]}"></video>'
+        f'<video controls preload="metadata" poster="{quote(entry.poster.name)}" src="{named[".mp4"]}"></video>'
         if ".mp4" in named
         else f'<audio controls src="{named.get(".wav", "")}"></audio>'
     )

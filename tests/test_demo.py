@@ -71,6 +71,9 @@ def test_a_recording_becomes_a_page_whose_links_all_lead_to_files(demo, model, t
     beat = np.sin(2 * np.pi * 3 * np.arange(12000) / 16000)
     recording = write_wav(tmp_path / "a take.wav", (0.3 * beat * np.sin(np.arange(12000))).astype(np.float32))
     clip = demo.Clip("recording", "<my> take", recording=recording)
+    (tmp_path / "out").mkdir()
+    for name in ("english.mp4", "song.jpg", "recording.csv", "mine.csv"):
+        (tmp_path / "out" / name).write_text("of an earlier demo")
     page = demo.make((clip,), str(model), tmp_path / "out", Console(quiet=True), size=64)
     text = page.read_text()
     links = Links(text)
@@ -79,6 +82,18 @@ def test_a_recording_becomes_a_page_whose_links_all_lead_to_files(demo, model, t
     assert named == {f"recording{s}" for s in (".mp4", ".wav", ".csv", ".glb", ".json", ".npz")}
     assert all((page.parent / name).stat().st_size > 100 for name in named)
     assert len(read(page.parent / "recording.npz")) == 45
+    from PIL import Image
+
+    assert 'poster="recording.jpg"' in text and Image.open(page.parent / "recording.jpg").size == (64, 64)
+    left = {path.name for path in page.parent.iterdir()}
+    assert left == named | {"index.html", "recording.jpg", "mine.csv"}
+
+
+def test_a_recording_out_of_an_earlier_demo_is_kept(demo, tmp_path):
+    path = tmp_path / "english.wav"
+    path.write_text("an input")
+    demo.remove_stale(tmp_path, [], (demo.Clip("recording", "mine", recording=path),))
+    assert path.exists()
 
 
 def test_texts_are_spoken_and_sung(demo):
