@@ -21,7 +21,10 @@ IMPORT_EXAMPLES = """Examples:
   unitalker data import facegood downloads/facegood sets/facegood"""
 
 OUT = Parameter(help="Folder to make the datasets in, one folder each.")
-GOAL = Parameter(help="Folder of the new dataset; a corpus that gives several makes them inside it.")
+GOAL = Parameter(
+    help="Where the dataset goes: grid writes it into this very folder; facegood gives two and makes a folder for "
+    "each in it, facegood116 and arkit52."
+)
 ONLY = Parameter(
     negative=(), show_default=False, help="Only these datasets; repeat it, or a,b. Default: all of them."
 )
@@ -29,7 +32,9 @@ SECONDS = Parameter(help="Seconds of sound in each dataset; default: the dataset
 SEED = Parameter(help="Another number, other people and other clips.")
 LISTED = Parameter(name="--list", negative=(), show_default=False, help="List the datasets, and stop.")
 KIND = Parameter(help="Which corpus: the name of an importer, such as grid or facegood.")
-SOURCE = Parameter(help="Folder of the corpus as published.")
+SOURCE = Parameter(
+    help="Folder of the corpus; grid: grid_s1.npz and audio/*.flac; facegood: an .npz and a .flac a recording."
+)
 
 
 def synthesize(
