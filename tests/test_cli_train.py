@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,7 +62,10 @@ def test_train_stop_go_on_and_use(dataset, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     common = ["train", "--workers", "0"]
     assert main([*common, "--data", str(dataset), "-o", "whole", *sets(*SMALL)]) == 0
-    assert "step 4 of 4" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "step 4 of 4" in told and "step 4: arkit52 " in told
+    (line,) = Path("whole/metrics.jsonl").read_text().splitlines()
+    assert json.loads(line)["step"] == 4 and json.loads(line)["arkit52"] > 0
     assert main([*common, "--data", str(dataset), "-o", "parts", "--minutes", "0", *sets(*SMALL)]) == 0
     assert "step 1 of 4" in capsys.readouterr().err
     assert main([*common, "-o", "parts"]) == 0
@@ -108,8 +112,11 @@ def test_wrong_settings(tmp_path, changes, says):
         ("train --data a", "Say where the run goes"),
         ("train -o runs/x", "there is no run to go on with"),
         ("train no.yaml -o runs/x", "no.yaml is not a readable"),
-        ("train --data none -o runs/x", "none"),
-        ("evaluate mini none", "none"),
+        (
+            "train --data none -o runs/x",
+            "There is no dataset folder none; make one with 'unitalker data synth",
+        ),
+        ("evaluate mini none", "There is no dataset folder none"),
         ("data import gridd a b", "did you mean 'grid'"),
         ("data import grid none out", "no folder none"),
     ],
@@ -119,6 +126,11 @@ def test_refusals(tmp_path, monkeypatch, capsys, argv, says):
     assert main(argv.split()) == 2
     told = capsys.readouterr()
     assert says in told.err and told.err.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_datasets_names_them(dataset, capsys):
+    assert main(["evaluate", "mini", str(dataset.parent)]) == 2
+    assert f"it has no dataset.json; but these in it are datasets: {dataset}" in capsys.readouterr().err
 
 
 def test_list_of_settings(capsys):

@@ -172,7 +172,7 @@ def test_manifest_cannot_point_outside(tmp_path: Path) -> None:
     dataset = open_dataset(folder)
     with pytest.raises(DataError, match="points outside its folder"):
         dataset.path(dataset.clips[0].audio)
-    with pytest.raises(DataError, match="it has no dataset.json"):
+    with pytest.raises(DataError, match="There is no dataset folder"):
         open_dataset(tmp_path / "none")
 
 

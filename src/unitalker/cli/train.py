@@ -26,7 +26,9 @@ EXAMPLES = """Examples:
 
 CONFIG = Parameter(help="YAML or JSON file of settings; `--settings` lists them all.")
 OUTPUT = Parameter(
-    name=("--output", "-o"), help="Run folder: settings, log, checkpoint and, in model/, the model."
+    name=("--output", "-o"),
+    help="Run folder: train.json (settings), metrics.jsonl (losses), checkpoint.pt and phones.json (to go on "
+    "with), and model/ (the model, for --model).",
 )
 DATA = Parameter(
     negative=(),
@@ -152,7 +154,8 @@ def _run(config: TrainConfig, folder: Path, start: Path | None, workers: int, mi
 
         def report(step: int, figures: dict[str, float]) -> None:
             shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
-            tell(step, [f"step {step}: {shown}"] if step % 500 == 0 else [])
+            last = step == config.steps or time.time() > until
+            tell(step, [f"step {step}: {shown}"] if step % 500 == 0 or last else [])
 
         trainer.run(report, workers=count, until=until)
     print(f"{folder / 'model'}: step {trainer.step} of {config.steps}", file=sys.stderr)

@@ -110,9 +110,7 @@ def open_dataset(folder: str | Path) -> Dataset:
     folder = Path(folder)
     path = folder / "dataset.json"
     if not path.is_file():
-        raise DataError(
-            f"{folder} is not a dataset: it has no dataset.json. Make one with 'unitalker data import'."
-        )
+        raise DataError(_no_dataset(folder))
     if path.stat().st_size > MANIFEST_LIMIT:
         raise DataError(f"{path} is larger than {MANIFEST_LIMIT // 1_000_000} MB; split the dataset.")
     try:
@@ -122,6 +120,16 @@ def open_dataset(folder: str | Path) -> Dataset:
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise DataError(f"{path} is not a dataset manifest: its format must be {FORMAT!r}.")
     return _from_json(folder, data)
+
+
+def _no_dataset(folder: Path) -> str:
+    """Sentence for a folder without a manifest: what it lacks, and where datasets are or come from."""
+    make = "make one with 'unitalker data synthesize' or 'unitalker data import'."
+    if not folder.is_dir():
+        return f"There is no dataset folder {folder}; {make}"
+    inside = [str(found.parent) for found in sorted(folder.glob("*/dataset.json"))]
+    way = f"but these in it are datasets: {', '.join(inside[:8])}." if inside else make
+    return f"{folder} is not a dataset: it has no dataset.json; {way}"
 
 
 def _from_json(folder: Path, data: dict[str, Any]) -> Dataset:

@@ -100,7 +100,10 @@ class Trainer:
         return self.config.lr * ramp * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
 
     def run(self, report: Report | None = None, workers: int = 1, until: float = math.inf) -> None:
-        """Train to the last step, or until the clock time `until` (time.time() seconds), then write the checkpoint."""
+        """Train to the last step, or until the clock time `until` (time.time() seconds), then write the checkpoint.
+
+        The log gets a line every 50 steps and one at the end.
+        """
         order = range(self.step, self.config.steps)
         loader = DataLoader(
             self.batches,
@@ -121,6 +124,8 @@ class Trainer:
                 self.save()
             if time.time() > until:
                 break
+        if self.losses.sums:
+            self._log(report)
         self.save()
 
     def _train_step(self, batch: Batch) -> None:
