@@ -245,6 +245,7 @@ def test_python_saves_too(here, model):
     import unitalker
 
     motion = unitalker.load(model).animate(here / "a.wav")["arkit52"]
+    assert repr(motion) == "Motion(arkit52, 90 frames at 60 fps, 52 channels, identity pivot)"
     motion.save("p.csv")
     assert main(["animate", "a.wav", "-o", "c.csv", "--model", str(model)]) == 0
     assert (here / "p.csv").read_bytes() == (here / "c.csv").read_bytes()

@@ -71,6 +71,12 @@ class Motion:
         if not all(np.isfinite(values[i : i + 65536]).all() for i in range(0, len(values), 65536)):
             raise AnnotationError(f"The motion of {self.annotation} holds NaN or infinite numbers.")
 
+    def __repr__(self) -> str:
+        return (
+            f"Motion({self.annotation}, {len(self)} frames at {self.fps:g} fps, {len(self.names)} channels, "
+            f"identity {self.identity})"
+        )
+
     def __len__(self) -> int:
         return self.values.shape[0]
 
