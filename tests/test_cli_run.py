@@ -158,6 +158,12 @@ def test_nothing_but_bad_inputs(here, model, capsys):
         ("a.wav -o f.npz --annotation six --template set/bob", "There is no template"),
         ("a.wav -o f.csv --fps 0", "frame rate must lie between"),
         ("a.wav -o f.csv --start 5", "1.5"),
+        (
+            "a.wav -o f.csv --annotation six",
+            "Cannot write f.csv: Live Link Face CSV (61 columns) holds blendshape weights, but six holds vertices, not weights",
+        ),
+        ("a.wav -o f.glb --rig face.obj.no", "no rig file face.obj.no; --rig also takes head (built in)"),
+        ("a.wav -o f.glb --rig haed", "did you mean 'head'? Known: head. That one is built in"),
         ("a.wav -o f.csv -o f.npz --annotation six", "Formats that can hold it: .json, .npz, .glb, .mp4"),
     ],
 )

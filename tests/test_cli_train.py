@@ -96,7 +96,12 @@ def test_settings_of_file_run_and_flags(tmp_path):
     [
         (["stepz=3"], "did you mean 'steps'"),
         (["steps"], "--set takes key=value"),
-        (["steps=-1"], "steps"),
+        (["steps=-1"], r"^steps must be 1 or more, not -1\.$"),
+        (["steps=abc"], r"^steps must be a whole number, not 'abc'\.$"),
+        (["steps=1.5"], r"^steps must be a whole number, not 1\.5\.$"),
+        (["lr=fast"], r"^lr must be a number, not 'fast'\.$"),
+        (["bf16=7"], r"^bf16 must be true or false, not 7\.$"),
+        (["augment=3"], r"^augment must be settings as key: value, not 3\.$"),
         (["lr.x=1", "lr=[unclosed"], "is not a value"),
         (["lr=1", "lr.x=1"], "holds no settings of its own"),
     ],

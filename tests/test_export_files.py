@@ -262,7 +262,8 @@ def test_unknown_suffix_lists_those_that_exist(tmp_path):
 
 def test_csv_holds_only_weights(tmp_path):
     with pytest.raises(
-        ExportError, match=r"but the motion of head is in 'm'. Formats that can hold it: .json"
+        ExportError,
+        match=r"but the motion of head holds vertices, not weights. Formats that can hold it: .json",
     ):
         write(mesh(), tmp_path / "a.csv")
     with pytest.raises(AnnotationError, match="shares no channel name"):

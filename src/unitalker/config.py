@@ -47,8 +47,29 @@ def _sentence(cls: type[BaseModel], fault: ValidationError, where: str) -> str:
         if error["type"] == "extra_forbidden":
             parts.append(unknown("setting", key, cls.model_fields))
         else:
-            parts.append(f"{key or 'a setting'}: {error['msg']} (got {error.get('input')!r}).")
-    return f"{where}: " + " ".join(parts)
+            parts.append(_fault(key or "a setting", dict(error)))
+    return (f"{where}: " if where else "") + " ".join(parts)
+
+
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text"}
+_KINDS |= {"tuple": "a list", "dict": "settings as key: value", "model": "settings as key: value"}
+_LIMITS = {"greater_than_equal": "{ge} or more", "less_than_equal": "{le} or less"}
+_LIMITS |= {"greater_than": "above {gt}", "less_than": "below {lt}", "literal_error": "{expected}"}
+
+
+def _fault(key: str, error: dict[str, Any]) -> str:
+    """Sentence for one fault of a setting, as pydantic lists it: "steps must be a whole number, not 'abc'."."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "missing":
+        return f"{key} is missing."
+    if kind in _LIMITS:
+        allowed = _LIMITS[kind].format(**context)
+    elif kind.endswith(("_type", "_parsing", "_from_float")) and kind.split("_")[0] in _KINDS:
+        allowed = _KINDS[kind.split("_")[0]]
+    else:
+        said = error["msg"].removeprefix("Value error, ")
+        return f"{key}: {said} (got {error.get('input')!r})."
+    return f"{key} must be {allowed}, not {error.get('input')!r}."
 
 
 class MiniEncoderConfig(Settings):

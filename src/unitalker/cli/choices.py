@@ -31,7 +31,7 @@ IDENTITY = Parameter(
     help="Whose way of moving: pivot (nobody's), <dataset>/<subject>, or a mix such as A:0.6,B:0.4."
 )
 RIG = Parameter(
-    help="Head of .glb and .mp4: a GLB with ARKit morph targets or a rig's .npz; else the built-in one."
+    help="Head of .glb and .mp4: a GLB with ARKit morph targets, a rig's .npz, or head (built in)."
 )
 VOICE = Parameter(help="Voice of --say: a language such as en, fr or cmn; en-us+f3 picks a speaker as well.")
 
@@ -77,7 +77,7 @@ def check_choices(picked: Choices) -> None:
     if not 16 <= picked.size <= 4096 or picked.size % 2:
         raise ConfigError(f"--size must be an even number from 16 to 4096, not {picked.size}.")
     if picked.rig and Path(picked.rig).suffix and not Path(picked.rig).is_file():
-        raise RigError(f"There is no rig file {picked.rig}.")
+        raise RigError(f"There is no rig file {picked.rig}; --rig also takes head (built in).")
 
 
 def check_source(source: str) -> None:

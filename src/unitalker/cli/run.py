@@ -44,10 +44,10 @@ class Run:
         self.spoken = _speak(picked.say, picked.voice) if picked.say is not None else None
         self.animator = _load_model(picked.model)
         self.request = self._request()
-        for suffix in {path.suffix for job in jobs for path in job.outputs}:
+        for path in {path.suffix: path for job in reversed(jobs) for path in reversed(job.outputs)}.values():
             for annotation in self.request.annotations:
-                check_unit(f"*{suffix}", annotation.unit, annotation.name)
-                if self.rig and suffix.lower() in HEADS and isinstance(annotation, VertexAnnotation):
+                check_unit(path, annotation.unit, annotation.name)
+                if self.rig and path.suffix.lower() in HEADS and isinstance(annotation, VertexAnnotation):
                     check_mesh(annotation.name, annotation.dim, self.rig)
 
     def _request(self) -> Request:

@@ -85,7 +85,7 @@ def run_settings(file: Path | None, run: Path, data: Sequence[str], changes: Seq
         tree["sources"] = [_source(text) for text in data]
     for text in changes:
         _change(tree, text)
-    return TrainConfig.parse(tree, str(origin or "the command line"))
+    return TrainConfig.parse(tree, str(origin or ""))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -63,8 +63,9 @@ def check_unit(path: str | Path, unit: str, annotation: str) -> None:
     if not chosen.holds(unit):
         able = ", ".join(suffix for suffix, entry in WRITERS.items() if entry.holds(unit))
         kind = "blendshape weights" if chosen.units == ("weight",) else "blendshape weights or a moving mesh"
+        given = "vertices, not weights" if unit in MESH_UNITS else f"numbers of another kind ({unit})"
         raise ExportError(
-            f"Cannot write {path}: {chosen.about} holds {kind}, but {annotation} is in {unit!r}. "
+            f"Cannot write {path}: {chosen.about} holds {kind}, but {annotation} holds {given}. "
             f"Formats that can hold it: {able}."
         )
 

@@ -52,15 +52,14 @@ def load_rig(path_or_name: str | Path) -> Rig:
     if path.suffix.lower() not in SUFFIXES:
         if path.suffix or path.exists():
             raise RigError(
-                f"A rig file ends in .glb or .npz, but {path.name!r} does not; use such a file or 'head'."
+                f"A rig file ends in .glb or .npz, but {path.name!r} does not; use such a file, or head (built in)."
             )
         raise RigError(
-            unknown("rig", str(path_or_name), ["head"]) + " A rig may also be a .glb or .npz file."
+            unknown("rig", str(path_or_name), ["head"])
+            + " That one is built in; a rig may also be a .glb or .npz file."
         )
     if not path.is_file():
-        raise RigError(
-            f"The rig file {str(path)!r} does not exist; check the path, or use the built-in 'head'."
-        )
+        raise RigError(f"The rig file {str(path)!r} does not exist; check the path, or use head (built in).")
     size = path.stat().st_size
     if size > LARGEST:
         raise RigError(
@@ -145,7 +144,7 @@ def arkit_only(
         listed = ", ".join(found[:8]) + (", …" if len(found) > 8 else "") if len(found) else "none at all"
         raise RigError(
             f"{file} has no ARKit shapes (jawOpen, mouthSmileLeft, …); the morph targets found are: {listed}. "
-            "Name the targets as ARKit does, or use the built-in 'head'."
+            "Name the targets as ARKit does, or use head (built in)."
         )
     if len(deltas) != len(found) or any(np.shape(d) != vertices.shape for d in deltas):
         raise RigError(
