@@ -14,7 +14,7 @@ from test_layouts import CSV_HEADER
 from unitalker.annotations.layouts import convert, layout
 from unitalker.errors import AnnotationError, ExportError
 from unitalker.export import WRITERS, check, csv_livelink, read, write
-from unitalker.export.atomic import atomic
+from unitalker.files import atomic
 from unitalker.motion import Motion
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -16,6 +15,7 @@ from unitalker.annotations.parameters import FlameAnnotation
 from unitalker.annotations.pca import Basis
 from unitalker.annotations.vertices import VertexAnnotation, vertex_names
 from unitalker.errors import AnnotationError, unknown
+from unitalker.files import atomic
 
 VALUES_LIMIT = 2_000_000_000
 """Largest card file that is read, in bytes."""
@@ -26,19 +26,14 @@ def save_card(annotation: Annotation, folder: str | Path) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {k: _stored(k, v) for k, v in annotation.arrays().items()}
-    _replace(folder / f"{annotation.name}.npz", lambda p: np.savez_compressed(p, **arrays))
-    text = json.dumps(annotation.card(), indent=1)
-    _replace(folder / f"{annotation.name}.json", lambda p: p.write_text(text))
+    with atomic(folder / f"{annotation.name}.npz") as draft:
+        np.savez_compressed(draft, **arrays)
+    with atomic(folder / f"{annotation.name}.json") as draft:
+        draft.write_text(json.dumps(annotation.card(), indent=1))
 
 
 def _stored(key: str, value: np.ndarray) -> np.ndarray:
     return value.astype(np.float16) if key == "pca.components" else value
-
-
-def _replace(path: Path, write: Any) -> None:
-    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
-    write(temporary)
-    os.replace(temporary, path)
 
 
 def load_card(path: str | Path) -> Annotation:

@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from unitalker.errors import AnnotationError
+from unitalker.files import atomic
 
 SHAPE, EXPRESSION = 300, 100
 BETAS = slice(0, SHAPE + EXPRESSION)
@@ -135,7 +136,6 @@ def load_flame(path: str | Path) -> FlameModel:
 def save_flame(model: FlameModel, path: str | Path) -> Path:
     """Write a model as compressed npz with the official array names, whole or not at all."""
     path = Path(path)
-    part = path.with_name(f".{path.name}.part")
     arrays: dict[str, np.ndarray] = {
         "v_template": model.v_template,
         "shapedirs": model.shapedirs,
@@ -148,9 +148,8 @@ def save_flame(model: FlameModel, path: str | Path) -> Path:
     }
     if model.jaw_open is not None:
         arrays["jaw_open"] = model.jaw_open
-    with part.open("wb") as file:
+    with atomic(path) as draft, draft.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
-    part.replace(path)
     return path
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from unitalker.audio.sound import check_samples
 from unitalker.errors import AudioError
+from unitalker.files import atomic
 
 SUFFIXES = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
 """Suffix → libsndfile's format and subtype."""
@@ -31,18 +30,8 @@ def write_sound(path: str | Path, samples: np.ndarray, rate: int = 16000) -> Pat
     if data.ndim not in (1, 2) or data.size == 0:
         raise AudioError(f"{target.name} needs (N,) or (N, channels) samples, not {data.shape}.")
     kind, subtype = SUFFIXES[target.suffix.lower()]
-    try:
-        handle, temporary = tempfile.mkstemp(suffix=target.suffix, prefix=".", dir=target.parent)
-    except OSError as error:
-        raise AudioError(f"{target} cannot be written ({error.strerror}).") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            soundfile.write(file, _integers(data), rate, subtype=subtype, format=kind)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomic(target, AudioError) as draft, draft.open("wb") as file:
+        soundfile.write(file, _integers(data), rate, subtype=subtype, format=kind)
     return target
 
 

@@ -93,10 +93,10 @@ def evaluate(
     """
     from unitalker.animation.animator import load
     from unitalker.evaluation.report import evaluate as measure
-    from unitalker.export import atomic
+    from unitalker.files import atomic, check_writable
 
     if output is not None:
-        atomic.check_writable(output)
+        check_writable(output)
     head = load_rig(rig) if rig else None
     with bar("Animating", 1.0) as tell:
 
@@ -106,6 +106,6 @@ def evaluate(
         report = measure(load(model), dataset, split=split, rig=head, identity=identity, progress=step)
     print(report.table())
     if output is not None:
-        with atomic.atomic(output) as draft:
+        with atomic(output) as draft:
             draft.write_text(report.to_json() + "\n", encoding="utf-8")
     return 0

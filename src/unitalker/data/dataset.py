@@ -7,7 +7,6 @@ coefficients of the annotation's basis. Vertex motion is displacement over the s
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from unitalker.errors import DataError, unknown
+from unitalker.files import atomic
 
 FORMAT = "unitalker.dataset"
 MANIFEST_LIMIT = 256_000_000
@@ -165,9 +165,8 @@ def write_manifest(dataset: Dataset) -> Path:
     data |= dataset.extra
     data["clips"] = [{k: v for k, v in asdict(c).items() if v not in ("", ())} for c in dataset.clips]
     path = dataset.folder / "dataset.json"
-    temporary = path.with_suffix(".json.part")
-    temporary.write_text(json.dumps(data, ensure_ascii=False))
-    os.replace(temporary, path)
+    with atomic(path, DataError) as draft:
+        draft.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
     return path
 
 

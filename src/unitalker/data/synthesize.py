@@ -7,7 +7,6 @@ ours. `utterances` gives the same clips without files.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +33,8 @@ from unitalker.data.synthesize_clips import (
 )
 from unitalker.data.visemes import NAMES
 from unitalker.data.visemes_style import EMOTIONS
-from unitalker.errors import ConfigError, unknown
+from unitalker.errors import ConfigError, DataError, unknown
+from unitalker.files import atomic
 from unitalker.motion import Motion, frame_count, resample
 from unitalker.rig import Rig, builtin_head
 
@@ -225,14 +225,12 @@ def _templates(folder: Path, twin: Twin, rig: Rig, bodies: dict[str, np.ndarray]
         name: ((rig.vertices[rows] + np.tensordot(body, shapes, 1)) / twin.metres).astype(np.float32)
         for name, body in bodies.items()
     }
-    temporary = folder / ".templates.part.npz"
     arrays: dict[str, Any] = dict(faces)
-    np.savez_compressed(temporary, **arrays)
-    os.replace(temporary, folder / "templates.npz")
+    with atomic(folder / "templates.npz", DataError) as draft:
+        np.savez_compressed(draft, **arrays)
     return "templates.npz"
 
 
 def _save(path: Path, values: np.ndarray) -> None:
-    temporary = path.with_suffix(".part.npy")
-    np.save(temporary, values, allow_pickle=False)
-    os.replace(temporary, path)
+    with atomic(path, DataError) as draft:
+        np.save(draft, values, allow_pickle=False)

@@ -75,7 +75,7 @@ def check(path: str | Path) -> None:
 
     Cheap, and leaves nothing behind: for use before any long work.
     """
-    from unitalker.export.atomic import check_writable
+    from unitalker.files import check_writable
 
     format_of(path)
     check_writable(path)

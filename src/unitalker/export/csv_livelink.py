@@ -10,8 +10,8 @@ import numpy as np
 
 from unitalker.annotations.layouts import channel_key, convert, layout
 from unitalker.errors import ExportError
-from unitalker.export.atomic import atomic
 from unitalker.export.base import MAX_BYTES, Options
+from unitalker.files import atomic
 from unitalker.motion import Motion
 
 CLOCK = 60

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from unitalker.errors import ExportError
-from unitalker.export.atomic import atomic
 from unitalker.export.base import Options, head_rig, need_frames, provenance_text, rig_weights
 from unitalker.export.glb_mesh import morphs
+from unitalker.files import atomic
 from unitalker.motion import Motion
 from unitalker.rig.rig import Material, Rig
 

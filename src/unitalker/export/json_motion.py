@@ -9,8 +9,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from unitalker.errors import AnnotationError, ExportError, unknown
-from unitalker.export.atomic import atomic
 from unitalker.export.base import MAX_BYTES, Options, provenance_text
+from unitalker.files import atomic
 from unitalker.motion import Motion
 
 FORMAT, VERSION = "unitalker.motion", 1

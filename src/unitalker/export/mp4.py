@@ -12,8 +12,8 @@ import numpy as np
 from unitalker.audio.container import AAC_RATES, Film
 from unitalker.audio.sound import check_samples, from_array
 from unitalker.errors import ExportError
-from unitalker.export.atomic import atomic
 from unitalker.export.render import Renderer
+from unitalker.files import atomic
 from unitalker.rig.rig import Rig
 
 _AHEAD = 8

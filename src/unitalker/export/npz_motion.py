@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from unitalker.errors import AnnotationError, ExportError
-from unitalker.export.atomic import atomic
 from unitalker.export.base import Options, provenance_text
+from unitalker.files import atomic
 from unitalker.motion import Motion
 
 KEYS = ("values", "names", "fps", "annotation", "unit", "identity", "provenance")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from unitalker.annotations.base import Annotation
 from unitalker.annotations.cards import load_card, save_card
 from unitalker.config import UniTalkerConfig
 from unitalker.errors import ModelError, unknown
+from unitalker.files import atomic
 from unitalker.models.unitalker import UniTalker
 
 EMBEDDED = Path(__file__).parent / "weights"
@@ -100,15 +100,13 @@ def save(
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     if half:
         tensors = {k: v.half() if v.dtype == torch.float32 else v for k, v in tensors.items()}
-    temporary = folder / ".model.part"
-    save_file(tensors, temporary, metadata={"format": "pt"})
-    temporary.chmod(0o644)
-    os.replace(temporary, folder / "model.safetensors")
+    with atomic(folder / "model.safetensors") as draft:
+        save_file(tensors, draft, metadata={"format": "pt"})
+        draft.chmod(0o644)
     for annotation in annotations.values():
         save_card(annotation, folder / "annotations")
-    temporary = folder / ".config.part"
-    temporary.write_text(json.dumps(model.config.model_dump(mode="json"), indent=1))
-    os.replace(temporary, folder / "config.json")
+    with atomic(folder / "config.json") as draft:
+        draft.write_text(json.dumps(model.config.model_dump(mode="json"), indent=1))
     return folder
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unitalker.errors import RigError
+from unitalker.files import atomic
 from unitalker.rig.rig import Material, Rig
 
 HEAD_FILE = Path(__file__).parent / "data" / "head.npz"
@@ -61,10 +61,8 @@ def write_rig(rig: Rig, path: Path) -> None:
     if rig.colours is not None:
         arrays["colours"] = rig.colours.astype(np.float16)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as out:
-        np.savez_compressed(out, **arrays)
-    os.replace(part, path)
+    with atomic(path, RigError) as draft:
+        np.savez_compressed(draft, **arrays)
 
 
 def read_rig(path: Path) -> Rig:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from unitalker.annotations.cards import load_card
 from unitalker.config import MiniEncoderConfig, TrainConfig, UniTalkerConfig
 from unitalker.data.dataset import ANY, Dataset, motion_blocks, open_dataset
 from unitalker.errors import ConfigError, DataError
+from unitalker.files import atomic
 from unitalker.rig import builtin_head
 from unitalker.training.pack import PhoneTable, Source, pack
 from unitalker.training.trainer import Trainer
@@ -193,9 +193,8 @@ def _check_same(folder: Path, model: UniTalkerConfig) -> None:
 
 
 def _write_phones(folder: Path, table: PhoneTable) -> None:
-    temporary = folder / ".phones.part"
-    temporary.write_text(json.dumps(list(table.index), ensure_ascii=False))
-    os.replace(temporary, folder / "phones.json")
+    with atomic(folder / "phones.json") as draft:
+        draft.write_text(json.dumps(list(table.index), ensure_ascii=False), encoding="utf-8")
 
 
 def check_workers(count: int) -> int:

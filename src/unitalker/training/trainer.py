@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from torch.utils.data import DataLoader
 from unitalker.annotations.base import Annotation
 from unitalker.config import TrainConfig, UniTalkerConfig
 from unitalker.errors import ConfigError
+from unitalker.files import atomic
 from unitalker.models import checkpoint
 from unitalker.models.frontend import mel_filters
 from unitalker.models.mini import MiniEncoder
@@ -238,13 +238,11 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "random": torch.get_rng_state(),
         }
-        temporary = self.folder / ".checkpoint.part"
-        torch.save(state, temporary)
-        os.replace(temporary, self.folder / "checkpoint.pt")
+        with atomic(self.folder / "checkpoint.pt") as draft:
+            torch.save(state, draft)
         checkpoint.save(self.folder / "model", self.averaged(), self.annotations)
-        temporary = self.folder / ".train.part"
-        temporary.write_text(json.dumps(self.config.model_dump(mode="json"), indent=1))
-        os.replace(temporary, self.folder / "train.json")
+        with atomic(self.folder / "train.json") as draft:
+            draft.write_text(json.dumps(self.config.model_dump(mode="json"), indent=1))
 
     def begin_with(self, run: Path) -> list[str]:
         """Start from another run's averaged weights: all tensors of the same name and shape, identities by name.

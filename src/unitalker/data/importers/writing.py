@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from unitalker.config import SAMPLE_RATE
 from unitalker.data.dataset import FORMAT
 from unitalker.errors import DataError
+from unitalker.files import atomic
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ def write_dataset(folder: Path, facts: dict[str, Any], clips: Iterable[ImportedC
         raise DataError(f"The corpus holds no clip, so {folder} would be an empty dataset.")
     manifest = {"format": FORMAT, "version": 1, "scale": 1.0, "templates": None} | facts
     text = json.dumps(manifest | {"clips": rows}, ensure_ascii=False, indent=1)
-    _whole(folder / "dataset.json", lambda path: path.write_text(text + "\n", encoding="utf-8"))
+    with atomic(folder / "dataset.json", DataError) as draft:
+        draft.write_text(text + "\n", encoding="utf-8")
     return folder
 
 
@@ -86,11 +87,10 @@ def _write_clip(folder: Path, clip: ImportedClip, width: int) -> dict[str, Any]:
     if values.ndim != 2 or values.shape[1] != width or not len(values) or not np.isfinite(values).all():
         raise DataError(f"Clip {clip.id!r} should have finite (T, {width}) motion, not shape {values.shape}.")
     audio, motion = f"audio/{clip.id}.flac", f"motion/{clip.id}.npy"
-    _whole(
-        folder / audio,
-        lambda path: soundfile.write(str(path), clip.samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16"),
-    )
-    _whole(folder / motion, lambda path: np.save(path, values))
+    with atomic(folder / audio, DataError) as draft:
+        soundfile.write(str(draft), clip.samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    with atomic(folder / motion, DataError) as draft:
+        np.save(draft, values)
     return {
         "id": clip.id,
         "subject": clip.subject,
@@ -101,12 +101,3 @@ def _write_clip(folder: Path, clip: ImportedClip, width: int) -> dict[str, Any]:
         "text": clip.text,
         "words": [[round(start, 4), round(end, 4), word] for start, end, word in clip.words],
     }
-
-
-def _whole(path: Path, write: Callable[[Path], object]) -> None:
-    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        write(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
