@@ -44,7 +44,7 @@ class Resampler:
             yield self._stream.resample_chunk(rest, last=True)
 
 
-def _soxr_stream(rate_in: int, rate_out: int):  # noqa: ANN202
+def _soxr_stream(rate_in: int, rate_out: int):
     import soxr
 
     return soxr.ResampleStream(rate_in, rate_out, 1, dtype="float32", quality="HQ")
