@@ -28,7 +28,7 @@ from unitalker.audio import RATE, read, write_wav
 from unitalker.data.singing import sing
 from unitalker.data.tts import speak
 from unitalker.errors import UniTalkerError
-from unitalker.motion import resample
+from unitalker.motion import frame_count, resample
 
 OUT = Path(__file__).with_name("out")
 RECORDING = "recording"
@@ -78,7 +78,8 @@ def animate(clip: Clip, animator: unitalker.Animator, out: Path, size: int = 512
     took = time.perf_counter() - begun
     shown = motion.with_values(motion.values[: round(FILM_SECONDS * motion.fps)])
     sound = samples[: round(FILM_SECONDS * RATE)]
-    export.write(resample(shown, FILM_FPS), out / f"{clip.name}.mp4", sound=sound, size=size)
+    film = resample(shown, FILM_FPS, frame_count(len(sound) / RATE, FILM_FPS))
+    export.write(film, out / f"{clip.name}.mp4", sound=sound, size=size)
     files = [out / f"{clip.name}{suffix}" for suffix in (".mp4", ".wav", *SUFFIXES)]
     return Entry(clip.title, clip.text, motion, files, took, poster(out / f"{clip.name}.mp4"))
 
