@@ -18,7 +18,7 @@ def model(tmp_path_factory):
 
     from unitalker.annotations.blendshapes import BlendshapeAnnotation
     from unitalker.annotations.vertices import VertexAnnotation, vertex_names
-    from unitalker.config import DecoderConfig, MiniEncoderConfig, UniTalkerConfig
+    from unitalker.config import MiniEncoderConfig, TCNDecoderConfig, UniTalkerConfig
     from unitalker.models import checkpoint
     from unitalker.models.unitalker import UniTalker
 
@@ -34,7 +34,7 @@ def model(tmp_path_factory):
         encoder=MiniEncoderConfig(width=16),
         adaptor="after_decoder",
         grid="clock",
-        decoder=DecoderConfig(width=16, identity_dim=4),
+        decoder=TCNDecoderConfig(width=16, identity_dim=4),
         identities=("set/anna", "set/ben"),
         heads={head.name: head.head_dim for head in heads},
         default_annotation="arkit52",

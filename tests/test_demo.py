@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from unitalker.audio import write_wav
-from unitalker.config import DecoderConfig, MiniEncoderConfig, UniTalkerConfig
+from unitalker.config import MiniEncoderConfig, TCNDecoderConfig, UniTalkerConfig
 from unitalker.export import read
 
 FOLDER = Path(__file__).parents[1] / "demo"
@@ -42,7 +42,7 @@ def model(tmp_path_factory):
         encoder=MiniEncoderConfig(mels=20, width=16, dilations=(1, 1), lookahead=1),
         adaptor="after_decoder",
         grid="clock",
-        decoder=DecoderConfig(width=16, identity_dim=4, ahead=(1, 1, 0)),
+        decoder=TCNDecoderConfig(width=16, identity_dim=4, ahead=(1, 1, 0)),
         identities=("test/one",),
         heads={"arkit52": 52},
         default_annotation="arkit52",

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from unitalker.annotations import builtin
 from unitalker.annotations.layouts import layout
-from unitalker.config import DecoderConfig, HFEncoderConfig, MiniEncoderConfig, UniTalkerConfig
+from unitalker.config import HFEncoderConfig, MiniEncoderConfig, TCNDecoderConfig, UniTalkerConfig
 from unitalker.errors import ConfigError, ModelError
 from unitalker.models import checkpoint
 from unitalker.models.decoder import adapt_aligned, adapt_clock
@@ -72,7 +72,7 @@ def test_equals_the_published_code(who: str) -> None:
             architecture=json.loads((REFERENCE / "encoder_config.json").read_text()),
             normalise=meta["do_normalize"],
         ),
-        decoder=DecoderConfig(width=meta["decoder_dimension"]),
+        decoder=TCNDecoderConfig(width=meta["decoder_dimension"]),
         identities=names,
         heads=heads,
         default_annotation="3DETF_blendshape_weight",

@@ -30,8 +30,9 @@ def hidden_states(
     model: UniTalker, blocks: Iterable[np.ndarray], identity: torch.Tensor, fps: float
 ) -> Iterator[torch.Tensor]:
     """Blocks of samples (n,) → pieces (1, frames, width) of hidden states; in all round(seconds · fps) frames."""
-    exact = isinstance(model.encoder, MiniEncoder) and model.config.adaptor == "after_decoder"
-    road = _exact if exact and model.config.grid == "clock" else _windows
+    shape = (model.config.adaptor, model.config.grid, model.config.decoder.kind)
+    exact = isinstance(model.encoder, MiniEncoder) and shape == ("after_decoder", "clock", "tcn")
+    road = _exact if exact else _windows
     with torch.inference_mode():
         yield from road(model, blocks, identity, fps)
 
@@ -82,9 +83,10 @@ def mel_chunks(encoder: MiniEncoder, blocks: Iterable[np.ndarray]) -> Iterator[t
 def _exact(
     model: UniTalker, blocks: Iterable[np.ndarray], identity: torch.Tensor, fps: float
 ) -> Iterator[torch.Tensor]:
-    encoder = model.encoder
+    encoder, decoder = model.encoder, model.config.decoder
     assert isinstance(encoder, MiniEncoder)
-    ahead = encoder.config.lookahead + sum(model.config.decoder.ahead)
+    assert decoder.kind == "tcn"
+    ahead = encoder.config.lookahead + sum(decoder.ahead)
     behind = encoder.frames_behind + 6
     mel, first = torch.zeros(0, 2 * encoder.config.mels), 0
     done, frames, last = 0, 0, torch.zeros(1, 0, model.config.decoder.width)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from unitalker.config import DecoderConfig
+from unitalker.config import TCNDecoderConfig
 from unitalker.models.layers import Conv
 
 
@@ -34,6 +34,11 @@ def adapt_clock(features: torch.Tensor, frames: int, fps: float, rate: float, st
     return features[:, low] * (1 - part) + features[:, high] * part
 
 
+def frame_mask(counts: torch.Tensor, width: int) -> torch.Tensor:
+    """Counts (B,) → (B, width) bool: which frames of a padded batch belong to their row."""
+    return torch.arange(width, device=counts.device) < counts[:, None]
+
+
 class ConvBlock(nn.Module):
     """[conv k=3 → LayerNorm over channels → + residual → ReLU]; the residual is a convolution where widths differ."""
 
@@ -54,7 +59,7 @@ class TCNDecoder(nn.Module):
     The identity table has one row more than there are identities: the last is the pivot.
     """
 
-    def __init__(self, features: int, identities: int, config: DecoderConfig) -> None:
+    def __init__(self, features: int, identities: int, config: TCNDecoderConfig) -> None:
         super().__init__()
         self.identity = nn.Embedding(identities + 1, config.identity_dim)
         self.map = nn.Linear(features, config.width)
@@ -65,11 +70,16 @@ class TCNDecoder(nn.Module):
             ConvBlock(w, config.width, ahead) for w, ahead in zip(widths, config.ahead, strict=True)
         )
 
-    def forward(self, features: torch.Tensor, identity: torch.Tensor) -> torch.Tensor:
-        """Features (B, T, F), identity embeddings (B, identity_dim) → (B, T, width)."""
+    def forward(
+        self, features: torch.Tensor, identity: torch.Tensor, valid: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Features (B, T, F), identity embeddings (B, identity_dim) → (B, T, width).
+
+        valid: (B, T) bool, the frames that belong to their row; the others count as the zeros after a clip's end.
+        """
         x = self.dropout(self.map(features))
         style = identity[:, None].expand(-1, x.shape[1], -1)
         x = torch.cat([x, style], -1)
         for block in self.blocks:
-            x = block(x)
+            x = block(x if valid is None else x * valid[..., None])
         return x

@@ -10,7 +10,7 @@ from torch import nn
 
 from unitalker.config import FEATURE_RATE, UniTalkerConfig
 from unitalker.errors import ModelError, unknown
-from unitalker.models.decoder import TCNDecoder, adapt_aligned, adapt_clock
+from unitalker.models.decoder import TCNDecoder, adapt_aligned, adapt_clock, frame_mask
 from unitalker.models.mini import MiniEncoder
 
 if TYPE_CHECKING:
@@ -28,6 +28,13 @@ def build_encoder(config: UniTalkerConfig) -> MiniEncoder | HFEncoder:
     return HFEncoder(config.encoder)
 
 
+def build_decoder(features: int, config: UniTalkerConfig) -> TCNDecoder:
+    """The motion decoder that the configuration names, over features of that size."""
+    if config.decoder.kind != "tcn":
+        raise ModelError(f"The decoder {config.decoder.kind!r} is not built in yet; use 'tcn'.")
+    return TCNDecoder(features, len(config.identities), config.decoder)
+
+
 class UniTalker(nn.Module):
     """The multi-head model of the paper.
 
@@ -39,7 +46,7 @@ class UniTalker(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = build_encoder(config)
-        self.decoder = TCNDecoder(self.encoder.size, len(config.identities), config.decoder)
+        self.decoder = build_decoder(self.encoder.size, config)
         self.heads = nn.ModuleDict(
             {name: _zero_head(config.decoder.width, dim) for name, dim in config.heads.items()}
         )
@@ -63,25 +70,80 @@ class UniTalker(nn.Module):
         return self.decoder.identity(torch.as_tensor(mixture, device=table.device))
 
     def hidden(
-        self, features: torch.Tensor, identity: torch.Tensor, fps: float, frames: int, start: int = 0
+        self,
+        features: torch.Tensor,
+        identity: torch.Tensor,
+        fps: float | torch.Tensor,
+        frames: int | torch.Tensor,
+        start: int = 0,
+        counts: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Features (B, T, F) at 50 Hz → hidden states (B, frames, width) at the times (start + i) / fps."""
-        if self.config.adaptor == "after_decoder":
-            return self.adapt(self.decoder(features, identity), fps, frames, start)
-        return self.decoder(self.adapt(features, fps, frames, start), identity)
+        """Features (B, T, F) at 50 Hz → hidden states (B, frames, width) at the times (start + i) / fps.
 
-    def adapt(self, x: torch.Tensor, fps: float, frames: int, start: int) -> torch.Tensor:
-        """The frequency adaptor: (B, T, C) at 50 Hz → (B, frames, C), on the grid that the configuration names."""
+        fps and frames may be (B,), one a row; the result is then max(frames) long. counts: (B,) features that belong
+        to each row of a padded batch. With the adaptor before the transformer, features come at the motion's rate.
+        """
+        rows = None if counts is None else frame_mask(counts, features.shape[1])
+        if self.config.adaptor == "after_decoder":
+            return self.adapt(self.decoder(features, identity, rows), fps, frames, start, counts)
+        if self.config.adaptor == "after_encoder":
+            features = self.adapt(features, fps, frames, start, counts)
+        rows = frame_mask(frames, features.shape[1]) if isinstance(frames, torch.Tensor) else None
+        return self.decoder(features, identity, rows)
+
+    def adapt(
+        self,
+        x: torch.Tensor,
+        fps: float | torch.Tensor,
+        frames: int | torch.Tensor,
+        start: int = 0,
+        counts: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The frequency adaptor: (B, T, C) at 50 Hz → (B, frames, C), on the grid that the configuration names.
+
+        fps, frames and counts as in `hidden`; frames after a row's own are zeros.
+        """
+        if isinstance(frames, torch.Tensor) or isinstance(fps, torch.Tensor) or counts is not None:
+            return self._adapt_rows(x, fps, frames, start, counts)
         if self.config.grid == "aligned_corners":
             return adapt_aligned(x, frames)
         return adapt_clock(x, frames, fps, FEATURE_RATE, start)
+
+    def _adapt_rows(
+        self,
+        x: torch.Tensor,
+        fps: float | torch.Tensor,
+        frames: int | torch.Tensor,
+        start: int,
+        counts: torch.Tensor | None,
+    ) -> torch.Tensor:
+        count = len(x)
+        rates = torch.as_tensor(fps, dtype=torch.float64).expand(count).tolist()
+        wanted = torch.as_tensor(frames).expand(count).tolist()
+        have = [x.shape[1]] * count if counts is None else counts.tolist()
+        pieces = [
+            self.adapt(x[i : i + 1, : have[i]], rates[i], wanted[i], start).squeeze(0) for i in range(count)
+        ]
+        return nn.utils.rnn.pad_sequence(pieces, batch_first=True)
+
+    def codes(
+        self,
+        features: torch.Tensor,
+        identity: torch.Tensor,
+        fps: float | torch.Tensor,
+        frames: int | torch.Tensor,
+        names: Sequence[str],
+        counts: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Features (B, T, F) → codes (B, frames, head_dim) of each head asked for; see `hidden`."""
+        hidden = self.hidden(features, identity, fps, frames, counts=counts)
+        return {name: self.head(name)(hidden) for name in names}
 
     def forward(
         self, samples: torch.Tensor, identity: torch.Tensor, fps: float, frames: int, heads: Sequence[str]
     ) -> dict[str, torch.Tensor]:
         """Samples (B, N), identity embeddings (B, E) → codes (B, frames, head_dim) of each head asked for."""
-        hidden = self.hidden(self.encoder(samples), identity, fps, frames)
-        return {name: self.head(name)(hidden) for name in heads}
+        return self.codes(self.encoder(samples), identity, fps, frames, heads)
 
     def head(self, name: str) -> nn.Module:
         """One head. Raises ModelError with the nearest names."""

@@ -1,0 +1,149 @@
+"""Settings of a model: encoder, frequency adaptor, decoder, identities, heads."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from unitalker.config.base import Settings
+
+
+class MiniEncoderConfig(Settings):
+    """The small encoder: level-tracked log-mel front end and a stack of dilated convolutions at 50 Hz."""
+
+    kind: Literal["mini"] = "mini"
+    mels: int = Field(default=80, ge=16, le=128, description="Mel bands of the front end.")
+    width: int = Field(default=192, ge=8, description="Channels of every block; the size of a feature.")
+    dilations: tuple[int, ...] = Field(
+        default=(1, 1, 1, 2, 4, 8, 1, 2, 4, 8), description="Dilation of each block."
+    )
+    lookahead: int = Field(
+        default=2, ge=0, le=10, description="Blocks (from the first) whose kernel sees one frame ahead."
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout inside the blocks.")
+
+    @model_validator(mode="after")
+    def _ahead(self) -> Self:
+        if any(d != 1 for d in self.dilations[: self.lookahead]):
+            raise ValueError("the first `lookahead` blocks must have dilation 1")
+        return self
+
+
+class HFEncoderConfig(Settings):
+    """A WavLM, wav2vec 2.0 or HuBERT encoder of the transformers library."""
+
+    kind: Literal["hf"] = "hf"
+    name: str = Field(default="microsoft/wavlm-base-plus", description="Hub name or local folder.")
+    pretrained: bool = Field(
+        default=True,
+        description="Training begins with the published weights of `name`, not with random ones.",
+    )
+    architecture: dict[str, Any] | None = Field(
+        default=None, description="The library's own config as plain data; read from `name` when absent."
+    )
+    normalise: bool | None = Field(
+        default=None,
+        description="Zero mean and unit variance per clip, as the encoder was trained; from `name` when absent.",
+    )
+
+
+class DecoderSettings(Settings):
+    """What every motion decoder has."""
+
+    width: int = Field(default=256, ge=8, description="Channels of the hidden states.")
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout in training.")
+
+
+class TCNDecoderConfig(DecoderSettings):
+    """The paper's decoder: three residual convolutions; the identity is joined to every frame."""
+
+    kind: Literal["tcn"] = "tcn"
+    identity_dim: int = Field(default=64, ge=1, description="Size of an identity embedding.")
+    ahead: tuple[int, int, int] = Field(
+        default=(1, 1, 1),
+        description="Frames that each block's kernel of 3 sees ahead: 1 = centred as in the paper, 0 = causal.",
+    )
+
+
+class TransformerDecoderConfig(DecoderSettings):
+    """The paper's other decoder (Tab. 7): a non-autoregressive transformer encoder over the audio features."""
+
+    kind: Literal["transformer"] = "transformer"
+    identity_dim: int = Field(default=64, ge=1, description="Size of an identity embedding.")
+    layers: int = Field(default=3, ge=1, description="Transformer layers.")
+    heads: int = Field(default=4, ge=1, description="Attention heads.")
+
+
+class CrossDecoderConfig(DecoderSettings):
+    """The release's transformer: the identity, position-encoded, queries the audio features frame by frame.
+
+    Identity embeddings are as wide as the hidden states.
+    """
+
+    kind: Literal["transformer_decoder"] = "transformer_decoder"
+    layers: int = Field(default=1, ge=1, description="Transformer layers.")
+    heads: int = Field(default=4, ge=1, description="Attention heads.")
+    period: int = Field(default=30, ge=1, description="Frames after which positions repeat.")
+
+
+class AutoregressiveDecoderConfig(DecoderSettings):
+    """FaceFormer's decoder (Tab. 10): as the release's transformer, but each frame's motion is fed back to the next.
+
+    Identity embeddings are as wide as the hidden states.
+    """
+
+    kind: Literal["autoregressive"] = "autoregressive"
+    layers: int = Field(default=1, ge=1, description="Transformer layers.")
+    heads: int = Field(default=4, ge=1, description="Attention heads.")
+    period: int = Field(default=30, ge=1, description="Frames after which positions repeat.")
+    teacher_forcing: bool = Field(
+        default=False, description="Training feeds back the true motion instead of the predicted one."
+    )
+
+
+DecoderConfig = Annotated[
+    TCNDecoderConfig | TransformerDecoderConfig | CrossDecoderConfig | AutoregressiveDecoderConfig,
+    Field(discriminator="kind"),
+]
+
+
+class UniTalkerConfig(Settings):
+    """Everything that is needed to build a UniTalker; saved as config.json beside the weights."""
+
+    encoder: MiniEncoderConfig | HFEncoderConfig = Field(discriminator="kind")
+    adaptor: Literal["before_transformer", "after_encoder", "after_decoder"] = Field(
+        default="after_encoder",
+        description="Where 50 Hz become the motion's frame rate: between the convolutions and the transformer of the "
+        "encoder, behind the encoder (the paper's choice), or behind the decoder.",
+    )
+    grid: Literal["aligned_corners", "clock"] = Field(
+        default="aligned_corners",
+        description="Interpolation times: the paper's aligned corners, or clock times t / fps (independent of length).",
+    )
+    decoder: DecoderConfig = TCNDecoderConfig()
+    identities: tuple[str, ...] = Field(
+        description="Names '<dataset>/<subject>' of the identity table, pivot excluded."
+    )
+    heads: dict[str, int] = Field(description="Annotation name → numbers per frame of its head.")
+    default_annotation: str = Field(description="Annotation that `animate` uses when none is asked for.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_kinds(cls, data: Any) -> Any:
+        """An encoder or decoder that does not say its kind is the first one."""
+        if not isinstance(data, dict):
+            return data
+        usual = {"encoder": "mini", "decoder": "tcn"}
+        parts = {k: {"kind": usual[k]} | v for k, v in data.items() if k in usual and isinstance(v, dict)}
+        return data | parts
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.adaptor == "before_transformer" and self.encoder.kind == "mini":
+            raise ValueError("adaptor 'before_transformer' needs an encoder with a transformer (kind 'hf')")
+        if self.default_annotation not in self.heads:
+            raise ValueError(f"default_annotation {self.default_annotation!r} has no head")
+        if len(set(self.identities)) != len(self.identities):
+            raise ValueError("identity names must differ")
+        return self
