@@ -66,16 +66,29 @@ class TCNDecoderConfig(DecoderSettings):
     )
 
 
-class TransformerDecoderConfig(DecoderSettings):
+class AttentionSettings(DecoderSettings):
+    """What decoders with attention have."""
+
+    heads: int = Field(default=4, ge=1, description="Attention heads; they share the width evenly.")
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if self.width % self.heads or self.width % 2:
+            raise ValueError(
+                f"width must be even and a multiple of heads, not {self.width} with {self.heads} heads"
+            )
+        return self
+
+
+class TransformerDecoderConfig(AttentionSettings):
     """The paper's other decoder (Tab. 7): a non-autoregressive transformer encoder over the audio features."""
 
     kind: Literal["transformer"] = "transformer"
     identity_dim: int = Field(default=64, ge=1, description="Size of an identity embedding.")
     layers: int = Field(default=3, ge=1, description="Transformer layers.")
-    heads: int = Field(default=4, ge=1, description="Attention heads.")
 
 
-class CrossDecoderConfig(DecoderSettings):
+class CrossDecoderConfig(AttentionSettings):
     """The release's transformer: the identity, position-encoded, queries the audio features frame by frame.
 
     Identity embeddings are as wide as the hidden states.
@@ -83,11 +96,10 @@ class CrossDecoderConfig(DecoderSettings):
 
     kind: Literal["transformer_decoder"] = "transformer_decoder"
     layers: int = Field(default=1, ge=1, description="Transformer layers.")
-    heads: int = Field(default=4, ge=1, description="Attention heads.")
     period: int = Field(default=30, ge=1, description="Frames after which positions repeat.")
 
 
-class AutoregressiveDecoderConfig(DecoderSettings):
+class AutoregressiveDecoderConfig(AttentionSettings):
     """FaceFormer's decoder (Tab. 10): as the release's transformer, but each frame's motion is fed back to the next.
 
     Identity embeddings are as wide as the hidden states.
@@ -95,7 +107,6 @@ class AutoregressiveDecoderConfig(DecoderSettings):
 
     kind: Literal["autoregressive"] = "autoregressive"
     layers: int = Field(default=1, ge=1, description="Transformer layers.")
-    heads: int = Field(default=4, ge=1, description="Attention heads.")
     period: int = Field(default=30, ge=1, description="Frames after which positions repeat.")
     teacher_forcing: bool = Field(
         default=False, description="Training feeds back the true motion instead of the predicted one."

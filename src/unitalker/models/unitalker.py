@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from unitalker.config import FEATURE_RATE, UniTalkerConfig
+from unitalker.config import FEATURE_RATE, CrossDecoderConfig, TCNDecoderConfig, UniTalkerConfig
 from unitalker.errors import ModelError, unknown
 from unitalker.models.decoder import TCNDecoder, adapt_aligned, adapt_clock, frame_mask
 from unitalker.models.mini import MiniEncoder
+from unitalker.models.transformer import CrossDecoder
 
 if TYPE_CHECKING:
     from unitalker.models.hf import HFEncoder
@@ -28,11 +29,14 @@ def build_encoder(config: UniTalkerConfig) -> MiniEncoder | HFEncoder:
     return HFEncoder(config.encoder)
 
 
-def build_decoder(features: int, config: UniTalkerConfig) -> TCNDecoder:
+def build_decoder(features: int, config: UniTalkerConfig) -> TCNDecoder | CrossDecoder:
     """The motion decoder that the configuration names, over features of that size."""
-    if config.decoder.kind != "tcn":
-        raise ModelError(f"The decoder {config.decoder.kind!r} is not built in yet; use 'tcn'.")
-    return TCNDecoder(features, len(config.identities), config.decoder)
+    match config.decoder:
+        case TCNDecoderConfig():
+            return TCNDecoder(features, len(config.identities), config.decoder)
+        case CrossDecoderConfig():
+            return CrossDecoder(features, len(config.identities), config.decoder)
+    raise ModelError(f"The decoder {config.decoder.kind!r} is not built in yet; use 'tcn'.")
 
 
 class UniTalker(nn.Module):

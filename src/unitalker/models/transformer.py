@@ -1,0 +1,157 @@
+"""Attention over motion frames, and the decoder that lets an identity query the audio features."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from unitalker.config import AutoregressiveDecoderConfig, CrossDecoderConfig
+
+QUERIES = 1024
+"""Frames whose attention biases are laid out at a time, so that memory grows with the clip's length, not its square."""
+
+
+def positions(first: int, frames: int, width: int, period: int | None = None) -> torch.Tensor:
+    """Sinusoidal positions (frames, width) from frame `first` on: sines in the even channels, cosines in the odd ones.
+
+    Wavelengths go from 2π to 10000 · 2π frames (Vaswani et al. 2017, sec. 3.5). With a period, frame t has the
+    position of frame t mod period (Fan et al. 2022, FaceFormer, Eq. 6).
+    """
+    t = torch.arange(first, first + frames)
+    t = (t if period is None else t % period).float()[:, None]
+    angles = t * torch.exp(torch.arange(0, width, 2).float() * (-math.log(10000.0) / width))
+    return torch.stack([angles.sin(), angles.cos()], -1).reshape(frames, width)
+
+
+def slopes(heads: int) -> list[float]:
+    """How steeply each attention head forgets the past (Press et al. 2022, ALiBi): 2^(−8 i / heads), i = 1 … heads.
+
+    For a count that is no power of two: those of the next lower power, then every second one of the next higher.
+    """
+    lower = 2 ** int(math.log2(heads))
+    found = [2.0 ** (-8 * (i + 1) / lower) for i in range(lower)]
+    return found if lower == heads else found + slopes(2 * lower)[0::2][: heads - lower]
+
+
+def past_bias(heads: int, period: int, first: int, stop: int) -> torch.Tensor:
+    """What is added to the attention of frames first … stop − 1 to frames 0 … stop − 1: (heads, stop − first, stop).
+
+    Every whole period that a frame lies in the past costs the head's slope once; frames to come are shut out
+    (FaceFormer, Eq. 7).
+    """
+    ago = torch.arange(first, stop)[:, None] - torch.arange(stop)
+    bias = -torch.tensor(slopes(heads))[:, None, None] * ago.div(period, rounding_mode="floor")
+    return bias.masked_fill(ago < 0, float("-inf"))
+
+
+class Attention(nn.Module):
+    """Multi-head attention of frames to frames of one sequence; its parameters are those of nn.MultiheadAttention."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.in_proj_weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(3 * width, width)))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
+        self.out_proj = nn.Linear(width, width)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def split(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(B, T, width) → queries, keys and values, each (B, heads, T, width / heads)."""
+        parts = F.linear(x, self.in_proj_weight, self.in_proj_bias)
+        query, key, value = parts.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return query, key, value
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Queries (B, heads, T, D), keys and values (B, heads, S, D), biases or a mask → (B, T, width)."""
+        mask = mask.to(query.device, mask.dtype if mask.dtype == torch.bool else query.dtype)
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query, key, value, mask, dropout)
+        return self.out_proj(mixed.transpose(1, 2).flatten(2))
+
+    def to_past(self, x: torch.Tensor, period: int) -> torch.Tensor:
+        """Every frame of (B, T, width) attends to itself and the frames before it, under `past_bias`."""
+        query, key, value = self.split(x)
+        pieces = []
+        for first in range(0, x.shape[1], QUERIES):
+            stop = min(first + QUERIES, x.shape[1])
+            bias = past_bias(self.heads, period, first, stop)
+            pieces.append(self.attend(query[:, :, first:stop], key[:, :, :stop], value[:, :, :stop], bias))
+        return torch.cat(pieces, 1)
+
+    def to_own(self, x: torch.Tensor) -> torch.Tensor:
+        """What a query gets that may attend to one frame alone, its own of (B, T, width): that frame's value.
+
+        The softmax over one score is 1, so queries and keys do not matter. Dropout takes whole heads of a frame, as
+        dropout of that one attention weight does.
+        """
+        width = x.shape[-1]
+        value = F.linear(x, self.in_proj_weight[2 * width :], self.in_proj_bias[2 * width :])
+        value = value.unflatten(-1, (self.heads, -1))
+        kept = F.dropout(torch.ones_like(value[..., :1]), self.dropout, self.training)
+        return self.out_proj((value * kept).flatten(-2))
+
+
+class CrossLayer(nn.Module):
+    """One layer: attention to the own past, to the own frame's audio, feed-forward; each added and then normed.
+
+    Parameters are those of nn.TransformerDecoderLayer, by the same names.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.self_attn = Attention(width, heads, dropout)
+        self.multihead_attn = Attention(width, heads, dropout)
+        self.linear1, self.linear2 = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.norm1, self.norm2, self.norm3 = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor, audio: torch.Tensor, period: int) -> torch.Tensor:
+        """Frames (B, T, width), their audio (B, T, width) → (B, T, width)."""
+        return self.rest(x, self.self_attn.to_past(x, period), self.multihead_attn.to_own(audio))
+
+    def rest(self, x: torch.Tensor, past: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
+        """The layer once it is known what the frames get from their past and from their audio, all (B, T, width)."""
+        x = self.norm1(x + self.dropout(past))
+        x = self.norm2(x + self.dropout(heard))
+        wide = self.dropout(F.relu(self.linear1(x)))
+        return self.norm3(x + self.dropout(self.linear2(wide)))
+
+
+def cross_layers(config: CrossDecoderConfig | AutoregressiveDecoderConfig) -> nn.ModuleList:
+    """The layers that the configuration asks for."""
+    return nn.ModuleList(CrossLayer(config.width, config.heads, config.dropout) for _ in range(config.layers))
+
+
+class CrossDecoder(nn.Module):
+    """The release's transformer: identity, repeated and position-encoded, queries the audio frame by frame.
+
+    The identity table has one row more than there are identities: the last is the pivot.
+    """
+
+    def __init__(self, features: int, identities: int, config: CrossDecoderConfig) -> None:
+        super().__init__()
+        self.period = config.period
+        self.identity = nn.Embedding(identities + 1, config.width)
+        self.map = nn.Linear(features, config.width)
+        self.layers = cross_layers(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, features: torch.Tensor, identity: torch.Tensor, valid: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Features (B, T, F), identity embeddings (B, width) → (B, T, width).
+
+        valid: (B, T) bool, the frames that belong to their row. They come first and no frame looks ahead, so the
+        others change nothing.
+        """
+        audio = self.map(features)
+        place = positions(0, audio.shape[1], audio.shape[2], self.period).to(audio)
+        x = self.dropout(identity[:, None] + place)
+        for layer in self.layers:
+            x = layer(x, audio, self.period)
+        return x

@@ -1,0 +1,134 @@
+"""The decoders against PyTorch's own transformer layers, brute-force masks and each clip on its own."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from unitalker.config import CrossDecoderConfig, UniTalkerConfig
+from unitalker.errors import ConfigError
+from unitalker.models import transformer
+from unitalker.models.transformer import Attention, CrossDecoder, past_bias, positions
+
+
+def settings(decoder: dict[str, object], **changes: object) -> UniTalkerConfig:
+    data: dict[str, object] = {
+        "encoder": {"kind": "mini", "width": 16, "mels": 40},
+        "decoder": {"width": 16} | decoder,
+        "identities": ("set/a", "set/b"),
+        "heads": {"weights": 5, "points": 9},
+        "default_annotation": "weights",
+    }
+    return UniTalkerConfig.parse(data | changes)
+
+
+def stirred(module: nn.Module) -> nn.Module:
+    """The module in evaluation with every parameter random, so that no zero hides a mistake."""
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    return module.eval()
+
+
+def slow_mask(heads: int, period: int, frames: int) -> torch.Tensor:
+    """The bias one number at a time; slopes as the geometric sequences of the ALiBi paper's text."""
+    known = {1: [2**-8], 2: [2**-4, 2**-8], 4: [2**-2, 2**-4, 2**-6, 2**-8]}
+    eighths = [2**-k for k in range(1, 9)]
+    slope = known[heads] if heads in known else known[4] + eighths[0::2][: heads - 4]
+    mask = torch.full((heads, frames, frames), -math.inf)
+    for head in range(heads):
+        for now in range(frames):
+            for then in range(now + 1):
+                mask[head, now, then] = -slope[head] * ((now - then) // period)
+    return mask
+
+
+def slow_positions(frames: int, width: int, period: int) -> torch.Tensor:
+    table = torch.zeros(frames, width)
+    for frame in range(frames):
+        for channel in range(width):
+            angle = (frame % period) / 10000 ** (2 * (channel // 2) / width)
+            table[frame, channel] = math.cos(angle) if channel % 2 else math.sin(angle)
+    return table
+
+
+def library_layers(layers: nn.Module, width: int, heads: int) -> nn.TransformerDecoder:
+    layer = nn.TransformerDecoderLayer(width, heads, 2 * width, batch_first=True)
+    theirs = nn.TransformerDecoder(layer, len(list(layers.children())))
+    theirs.layers.load_state_dict(layers.state_dict())
+    return theirs.eval()
+
+
+@pytest.mark.parametrize(("heads", "period"), [(1, 7), (2, 30), (4, 30), (4, 25), (6, 3)])
+def test_bias_of_the_past_equals_the_slow_one(heads: int, period: int) -> None:
+    want = slow_mask(heads, period, 70)
+    assert torch.equal(past_bias(heads, period, 0, 70), want)
+    assert torch.equal(past_bias(heads, period, 40, 61), want[:, 40:61, :61])
+
+
+def test_positions_equal_the_formula() -> None:
+    assert torch.allclose(positions(0, 75, 12, 30), slow_positions(75, 12, 30), atol=1e-6)
+    assert torch.allclose(positions(0, 75, 12), slow_positions(75, 12, 1000), atol=1e-5)
+    assert torch.equal(positions(40, 20, 12, 30), positions(0, 75, 12, 30)[40:60])
+
+
+@pytest.mark.parametrize(("layers", "heads", "frames"), [(1, 4, 75), (2, 2, 31), (1, 4, 1)])
+def test_cross_decoder_equals_the_library_under_the_release_masks(
+    layers: int, heads: int, frames: int
+) -> None:
+    config = CrossDecoderConfig(width=16, layers=layers, heads=heads)
+    ours = stirred(CrossDecoder(11, 3, config))
+    assert isinstance(ours, CrossDecoder)
+    theirs = library_layers(ours.layers, 16, heads)
+    features, who = torch.randn(3, frames, 11), ours.identity(torch.tensor([0, 3, 1]))
+    mine = ~torch.eye(frames, dtype=torch.bool)
+    with torch.inference_mode():
+        query = who[:, None] + slow_positions(frames, 16, 30)
+        for row in range(3):
+            want = theirs(
+                query[row : row + 1],
+                ours.map(features[row : row + 1]),
+                tgt_mask=slow_mask(heads, 30, frames),
+                memory_mask=mine,
+            )
+            got = ours(features[row : row + 1], who[row : row + 1])
+            assert torch.allclose(got, want, atol=1e-6)
+
+
+def test_blocks_of_queries_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, features, who = (
+        stirred(CrossDecoder(11, 1, CrossDecoderConfig(width=16))),
+        torch.randn(2, 50, 11),
+        torch.randn(2, 16),
+    )
+    with torch.inference_mode():
+        whole = ours(features, who)
+        monkeypatch.setattr(transformer, "QUERIES", 7)
+        assert torch.allclose(ours(features, who), whole, atol=1e-6)
+
+
+def test_more_frames_than_the_release_allows() -> None:
+    ours = stirred(CrossDecoder(4, 1, CrossDecoderConfig(width=8, heads=2)))
+    with torch.inference_mode():
+        out = ours(torch.randn(1, 3100, 4), torch.randn(1, 8))
+    assert out.shape == (1, 3100, 8)
+    assert torch.isfinite(out).all()
+
+
+def test_dropout_of_the_own_frame_takes_whole_heads() -> None:
+    ours = Attention(8, 4, 0.5)
+    with torch.no_grad():
+        ours.in_proj_bias.fill_(1.0)
+        ours.in_proj_weight.zero_()
+        ours.out_proj.weight.copy_(torch.eye(8))
+    out = ours.train().to_own(torch.randn(5, 400, 8)).unflatten(-1, (4, 2))
+    assert torch.equal(out[..., 0], out[..., 1])
+    assert set(out.unique().tolist()) == {0.0, 2.0}
+    assert abs((out > 0).float().mean().item() - 0.5) < 0.05
+
+
+def test_heads_that_do_not_share_the_width_are_a_sentence() -> None:
+    with pytest.raises(ConfigError, match="multiple of heads, not 18 with 4"):
+        settings({"kind": "transformer_decoder", "width": 18})
