@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -120,11 +121,25 @@ def test_cards_read_back(kind: str, tmp_path: Path) -> None:
     save_card(face, tmp_path)
     again = load_card(tmp_path / f"{face.name}.json")
     assert (again.names, again.fps, again.unit, again.kind) == (face.names, face.fps, face.unit, face.kind)
+    assert np.array_equal(again.decode(codes), face.decode(codes))
+    assert again.arrays().keys() == face.arrays().keys()
+    assert all(np.array_equal(v, face.arrays()[k]) for k, v in again.arrays().items())
+    save_card(face, tmp_path / "small", half=True)
+    small = load_card(tmp_path / "small" / f"{face.name}.json")
     size = np.abs(face.decode(codes)).max()
-    assert np.abs(again.decode(codes) - face.decode(codes)).max() < 2e-3 * size
-    assert {k: v.tolist() for k, v in again.regions.items()} == {
-        k: np.asarray(v).tolist() for k, v in face.regions.items()
-    }
+    assert np.abs(small.decode(codes) - face.decode(codes)).max() < 2e-3 * size
+    whole, half = ((tmp_path / part / f"{face.name}.npz").stat().st_size for part in ("", "small"))
+    assert half < 0.7 * whole
+
+
+def test_weights_without_bounds_read_back_and_are_not_clipped(tmp_path: Path) -> None:
+    face = BlendshapeAnnotation("free", 30, "weight", ("a", "b"), bounds=None)
+    save_card(face, tmp_path)
+    assert json.loads((tmp_path / "free.json").read_text())["bounds"] is None
+    again = load_card(tmp_path / "free.json")
+    assert again.decode(np.array([[-1.5, 2.0]])).tolist() == [[-1.5, 2.0]]
+    save_card(dataclasses.replace(face, bounds=(0.0, 1.0)), tmp_path)
+    assert load_card(tmp_path / "free.json").decode(np.array([[-1.5, 2.0]])).tolist() == [[0.0, 1.0]]
 
 
 def test_card_errors_are_sentences(tmp_path: Path) -> None:

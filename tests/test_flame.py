@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from unitalker.annotations.flame import DIM, FLAME_NAMES, PARENTS, FlameModel, load_flame, save_flame
 from unitalker.annotations.flame_layer import FlameLayer, rotation_matrices
 from unitalker.annotations.flame_rig import fit_hinge, flame_codes, flame_from_rig
+from unitalker.annotations.parameters import FlameAnnotation
 from unitalker.errors import AnnotationError, RigError
 from unitalker.rig import builtin_head
 from unitalker.rig.rig import Rig
@@ -109,6 +110,46 @@ def test_gradients(at_rest: bool) -> None:
     betas, jaw = (0.3 * torch.randn(2, n, generator=generator, dtype=torch.double) for n in (400, 3))
     jaw = jaw * 0 if at_rest else jaw
     assert torch.autograd.gradcheck(layer.from_jaw, (betas.requires_grad_(), jaw.requires_grad_()))
+
+
+def _as_seen(model: FlameModel, codes: np.ndarray, active: tuple[int, ...]) -> np.ndarray:
+    """Every vertex in centimetres of the numbers that move, by the second implementation."""
+    numbers = np.zeros(DIM)
+    numbers[list(active)] = codes
+    pose = np.zeros((5, 3))
+    pose[2] = numbers[400:403]
+    return 100 * _naive(model, numbers[:400], pose)
+
+
+def test_loss_and_lips_are_those_of_naive_skinning_in_value_and_slope() -> None:
+    model, rng = _random_model(), np.random.default_rng(5)
+    active, rows, lips = (0, 300, 399, 400, 401, 402, 405), (2, 9, 4, 5), np.array([11, 4])
+    facts: dict[str, Any] = {"active": active, "model": model, "rows": rows, "head_weight": 0.1}
+    face = FlameAnnotation("f", 30, "flame", FLAME_NAMES, regions={"lips": lips}, **facts)
+    codes, true = 0.4 * rng.standard_normal((2, 3, len(active)))
+
+    def naive(moved: np.ndarray) -> float:
+        apart = [
+            _as_seen(model, m, active) - _as_seen(model, t, active) for m, t in zip(moved, true, strict=True)
+        ]
+        vertex = np.square(np.stack(apart)[:, list(rows)]).mean((1, 2))
+        return float((vertex + 0.1 * np.square(moved - true).mean(1)).sum())
+
+    guess = torch.tensor(codes, requires_grad=True)
+    loss = face.loss(guess, torch.tensor(true)).sum()
+    assert loss.item() == pytest.approx(naive(codes), rel=1e-7)
+    (slope,) = torch.autograd.grad(loss, guess)
+    step = 1e-6
+    for place in np.ndindex(codes.shape):
+        nudge = np.zeros_like(codes)
+        nudge[place] = step
+        across = (naive(codes + nudge) - naive(codes - nudge)) / (2 * step)
+        assert float(slope[place]) == pytest.approx(across, rel=1e-5, abs=1e-6)
+    seen = np.stack([_as_seen(model, c, active)[lips] / 100 - model.v_template[lips] for c in codes])
+    np.testing.assert_allclose(face.lips(guess).detach().numpy(), seen, atol=1e-8)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = face.loss(guess.detach().float(), torch.tensor(true).float())
+    torch.testing.assert_close(low.double().sum(), loss.detach(), rtol=1e-4, atol=0)
 
 
 def test_files_round_trip_and_official_names_load(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ FLAME parameters. A head predicts `codes` (…, head_dim); `decode` turns codes 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,8 @@ class Annotation:
     names: channel names, one a value.
     axes: the space of vertices, "+X left, +Y up, +Z front" unless said otherwise.
     regions: name → vertex indices.
-    templates: identity → (V, 3) neutral vertices in `unit`; the first is the default.
+    templates: identity → (V, 3) neutral vertices in `unit`, or of numbers without a mesh (dim,) what is added to every
+    frame; the first is the default.
     head_weight: λ of the paper's Eq. 2, the weight of the error in head space beside the vertex error.
     gap: (head_dim,) centimetres between the lips per unit of each code, for training's closure term; None where no
     rig tells it. Not part of the card.
@@ -73,13 +75,36 @@ class Annotation:
         )
 
     def loss(
-        self, predicted: torch.Tensor, true: torch.Tensor, mask: torch.Tensor | None = None
+        self,
+        predicted: torch.Tensor,
+        true: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        residual: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Eq. 2 per frame: vertex MSE + λ · head MSE for codes (…, head_dim); returns (…).
 
-        mask: (head_dim,) or broadcastable zeros for channels whose truth is unknown.
+        mask: (head_dim,) or broadcastable zeros for channels whose truth is unknown. residual: (…) energy of the true
+        frames outside the annotation's basis, the sum of squares over all coordinates in unit². It does not depend on
+        the prediction: with it the vertex MSE is exact, without it exact up to that constant. Kinds whose codes are
+        the whole frame (weights, FLAME numbers) have nothing outside and do not look at it.
         """
         raise NotImplementedError
+
+    @property
+    def has_lips(self) -> bool:
+        """Whether `lips` can be asked for."""
+        return False
+
+    def lips(self, codes: torch.Tensor) -> torch.Tensor:
+        """Codes (…, head_dim) → displacements (…, L, 3) of the lip vertices from the resting (template) face.
+
+        What lip vertex errors need, without the other vertices; equal to the lip rows of what `decode` gives. In the
+        annotation's unit, in metres for weights and FLAME. Raises AnnotationError where no lips are known.
+        """
+        raise AnnotationError(
+            f"The annotation {self.name!r} knows no lips: its card needs the region 'lips' (vertices, FLAME with its "
+            "model) or lip shapes (weights)."
+        )
 
     def rest(self) -> np.ndarray:
         """Codes (head_dim,) of the resting face."""
@@ -127,4 +152,36 @@ class Annotation:
 
 def quadratic(delta: torch.Tensor, gram: torch.Tensor) -> torch.Tensor:
     """Δ G Δᵀ along the last axis: the squared vertex error of a code error Δ (…, K) under the Gram matrix G (K, K)."""
-    return ((delta @ gram) * delta).sum(-1)
+    with full_precision(delta):
+        return ((delta @ gram) * delta).sum(-1)
+
+
+def full_precision(tensor: torch.Tensor) -> AbstractContextManager[object]:
+    """Autocast off where `tensor` lives: vertex errors are small differences, which 16 bits do not hold."""
+    import torch
+
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
+def index_like(columns: np.ndarray, tensor: torch.Tensor) -> torch.Tensor:
+    """Column numbers as an index on the device of `tensor`."""
+    import torch
+
+    return torch.as_tensor(columns, device=tensor.device)
+
+
+class Constant:
+    """An array that losses read, as a tensor: made once for each device and precision it is asked for."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = np.ascontiguousarray(array)
+        self._made: dict[tuple[torch.device, torch.dtype], torch.Tensor] = {}
+
+    def like(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The array on the device and in the precision of `tensor`."""
+        import torch
+
+        key = (tensor.device, tensor.dtype)
+        if key not in self._made:
+            self._made[key] = torch.as_tensor(self._array, dtype=tensor.dtype, device=tensor.device)
+        return self._made[key]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unitalker.annotations.base import Annotation, quadratic
+from unitalker.annotations.base import Annotation, Constant, full_precision, quadratic
 from unitalker.errors import AnnotationError
 
 if TYPE_CHECKING:
@@ -23,11 +23,13 @@ class BlendshapeAnnotation(Annotation):
 
     gram: (D, D) float32, B W Bᵀ / n over the rig that the weights drive, n = number of coordinates and W optional
     vertex weights; so Δ gram Δᵀ is the mean squared vertex error. Zeros where no rig is known.
-    bounds: lowest and highest weight that `decode` lets through.
+    bounds: lowest and highest weight that `decode` lets through; None: as predicted.
+    lip_shapes: (D, L, 3) metres that each weight at 1 moves the lip vertices of that rig; None where no rig is known.
     """
 
     gram: np.ndarray | None = None
-    bounds: tuple[float, float] = (0.0, 1.0)
+    bounds: tuple[float, float] | None = (0.0, 1.0)
+    lip_shapes: np.ndarray | None = None
 
     kind = "blendshapes"
 
@@ -36,34 +38,62 @@ class BlendshapeAnnotation(Annotation):
             raise AnnotationError(
                 f"The Gram matrix of {self.name!r} must be {self.dim} x {self.dim}, not {self.gram.shape}."
             )
+        if self.lip_shapes is not None and (
+            self.lip_shapes.ndim != 3 or self.lip_shapes.shape[::2] != (self.dim, 3)
+        ):
+            raise AnnotationError(
+                f"The lip shapes of {self.name!r} must be {self.dim} x vertices x 3, not {self.lip_shapes.shape}."
+            )
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Codes are the weights; they are clipped to `bounds`."""
-        return np.clip(self._checked(codes, self.dim), *self.bounds)
+        codes = self._checked(codes, self.dim)
+        return codes if self.bounds is None else np.clip(codes, *self.bounds)
 
     @cached_property
-    def _gram(self) -> torch.Tensor:
-        import torch
-
-        gram = np.zeros((self.dim, self.dim), np.float32) if self.gram is None else self.gram
-        return torch.as_tensor(gram, dtype=torch.float32)
+    def _gram(self) -> Constant:
+        return Constant(np.zeros((self.dim, self.dim)) if self.gram is None else self.gram)
 
     def loss(
-        self, predicted: torch.Tensor, true: torch.Tensor, mask: torch.Tensor | None = None
+        self,
+        predicted: torch.Tensor,
+        true: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        residual: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Δ gram Δᵀ + λ · mean Δ², Δ masked."""
         delta = predicted - true
         if mask is not None:
             delta = delta * mask
-        return quadratic(delta, self._gram.to(delta)) + self.head_weight * delta.square().mean(-1)
+        return quadratic(delta, self._gram.like(delta)) + self.head_weight * delta.square().mean(-1)
+
+    @property
+    def has_lips(self) -> bool:
+        """Whether the lip shapes of a rig are known."""
+        return self.lip_shapes is not None
+
+    @cached_property
+    def _lips(self) -> Constant:
+        assert self.lip_shapes is not None
+        return Constant(self.lip_shapes.reshape(self.dim, -1))
+
+    def lips(self, codes: torch.Tensor) -> torch.Tensor:
+        """See Annotation.lips; the weights are clipped as in `decode`."""
+        if not self.has_lips:
+            return super().lips(codes)
+        weights = codes if self.bounds is None else codes.clamp(*self.bounds)
+        with full_precision(codes):
+            return (weights @ self._lips.like(codes)).unflatten(-1, (-1, 3))
 
     def card(self) -> dict[str, Any]:
-        """See Annotation.card; adds the channel names and bounds."""
-        return super().card() | {"names": list(self.names), "bounds": list(self.bounds)}
+        """See Annotation.card; adds the channel names and bounds (null: none)."""
+        bounds = None if self.bounds is None else list(self.bounds)
+        return super().card() | {"names": list(self.names), "bounds": bounds}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """See Annotation.arrays; adds `gram`."""
-        return super().arrays() | ({} if self.gram is None else {"gram": np.asarray(self.gram, np.float32)})
+        """See Annotation.arrays; adds `gram` and `lip_shapes`."""
+        own = {"gram": self.gram, "lip_shapes": self.lip_shapes}
+        return super().arrays() | {k: np.asarray(v, np.float32) for k, v in own.items() if v is not None}
 
 
 def rig_gram(rig: Rig, names: tuple[str, ...], lip_weight: float = 1.0, unit: float = 1.0) -> np.ndarray:

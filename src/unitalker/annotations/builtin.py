@@ -68,7 +68,17 @@ def weight_annotation(name: str, rig: Rig, lip_weight: float = 1.0) -> Blendshap
     arkit = layout("arkit52").names
     gram = to_arkit @ rig_gram(rig, arkit, lip_weight, unit=0.01) @ to_arkit.T
     gap = to_arkit @ _arkit_gap(rig)
-    return BlendshapeAnnotation(name, WEIGHTS[name], "weight", names, gram=gram.astype(np.float32), gap=gap)
+    facts = {"gram": gram.astype(np.float32), "gap": gap, "lip_shapes": _lip_shapes(rig, to_arkit)}
+    return BlendshapeAnnotation(name, WEIGHTS[name], "weight", names, **facts)
+
+
+def _lip_shapes(rig: Rig, to_arkit: np.ndarray) -> np.ndarray | None:
+    """(D, L, 3) metres that each weight moves the rig's lips, through its share of the ARKit shapes (D, 52)."""
+    if "lips" not in rig.regions:
+        return None
+    arkit = rig.weights(np.eye(52, dtype=np.float32), layout("arkit52").names)
+    moved = np.tensordot(to_arkit @ arkit, rig.shapes[:, np.asarray(rig.regions["lips"])], 1)
+    return moved.astype(np.float32)
 
 
 def _arkit_gap(rig: Rig) -> np.ndarray:
@@ -129,13 +139,17 @@ def flame_annotation(rig: Rig) -> FlameAnnotation:
 
 
 def completed(annotation: Annotation, rig: Rig) -> Annotation:
-    """A built-in annotation read from its card, with what training needs and cards leave out: lip gap, FLAME model."""
-    if annotation.name in WEIGHTS:
-        return dataclasses.replace(annotation, gap=weight_annotation(annotation.name, rig).gap)
+    """A built-in annotation read from its card, with what training needs and cards leave out: lip gap, lip shapes of
+    cards that lack them, FLAME model."""
+    if isinstance(annotation, BlendshapeAnnotation) and annotation.name in WEIGHTS:
+        fresh = weight_annotation(annotation.name, rig)
+        shapes = fresh.lip_shapes if annotation.lip_shapes is None else annotation.lip_shapes
+        return dataclasses.replace(annotation, gap=fresh.gap, lip_shapes=shapes)
     if (
         isinstance(annotation, VertexAnnotation)
         and annotation.name in MESHES
         and annotation.basis is not None
+        and not annotation.basis.mean.any()
     ):
         rows = mesh_rows(annotation.name, rig)
         if annotation.dim == 3 * len(rows):

@@ -21,19 +21,25 @@ VALUES_LIMIT = 2_000_000_000
 """Largest card file that is read, in bytes."""
 
 
-def save_card(annotation: Annotation, folder: str | Path) -> None:
-    """Write the annotation's card. Components are stored as float16 (relative error below 1e-3)."""
+HALVED = ("pca.components", "lip_shapes")
+"""Arrays that `half` stores as float16."""
+
+
+def save_card(annotation: Annotation, folder: str | Path, half: bool = False) -> None:
+    """Write the annotation's card, which reads back bit for bit.
+
+    half: for models that are shipped. Components and lip shapes are stored as float16 (relative error below 1e-3) and
+    the file is compressed.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, Any] = {k: _stored(k, v) for k, v in annotation.arrays().items()}
+    arrays: dict[str, Any] = annotation.arrays()
+    if half:
+        arrays |= {k: arrays[k].astype(np.float16) for k in HALVED if k in arrays}
     with atomic(folder / f"{annotation.name}.npz") as draft:
-        np.savez_compressed(draft, **arrays)
+        (np.savez_compressed if half else np.savez)(draft, **arrays)
     with atomic(folder / f"{annotation.name}.json") as draft:
         draft.write_text(json.dumps(annotation.card(), indent=1))
-
-
-def _stored(key: str, value: np.ndarray) -> np.ndarray:
-    return value.astype(np.float16) if key == "pca.components" else value
 
 
 def load_card(path: str | Path) -> Annotation:
@@ -68,9 +74,10 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         raise AnnotationError(f"{path} is larger than {VALUES_LIMIT // 10**9} GB: not a card.")
     try:
         with np.load(path, allow_pickle=False) as data:
-            return {k: data[k] for k in data.files}
+            arrays = {k: data[k] for k in data.files}
     except (OSError, ValueError, EOFError, BadZipFile) as fault:
         raise AnnotationError(f"{path} is not a readable npz file: {fault}.") from None
+    return {k: v.astype(np.float32) if v.dtype == np.float16 else v for k, v in arrays.items()}
 
 
 def _prefixed(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
@@ -78,16 +85,15 @@ def _prefixed(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarra
 
 
 def _blendshapes(card: dict[str, Any], arrays: dict[str, np.ndarray], shared: dict[str, Any]) -> Annotation:
-    return BlendshapeAnnotation(
-        **shared, names=tuple(card["names"]), gram=arrays.get("gram"), bounds=tuple(card["bounds"])
-    )
+    bounds = None if card["bounds"] is None else tuple(card["bounds"])
+    own = {"gram": arrays.get("gram"), "lip_shapes": arrays.get("lip_shapes"), "bounds": bounds}
+    return BlendshapeAnnotation(**shared, **own, names=tuple(card["names"]))
 
 
 def _vertices(card: dict[str, Any], arrays: dict[str, np.ndarray], shared: dict[str, Any]) -> Annotation:
     basis = None
     if "pca.components" in arrays:
-        components = arrays["pca.components"].astype(np.float32)
-        basis = Basis(arrays["pca.mean"].astype(np.float32), components, float(card["code_scale"]))
+        basis = Basis(arrays["pca.mean"], arrays["pca.components"], float(card["code_scale"]))
     names = vertex_names(int(card["vertices"]))
     return VertexAnnotation(
         **shared, names=names, basis=basis, faces=arrays.get("faces"), metres=card["metres"]
@@ -95,4 +101,5 @@ def _vertices(card: dict[str, Any], arrays: dict[str, np.ndarray], shared: dict[
 
 
 def _flame(card: dict[str, Any], arrays: dict[str, np.ndarray], shared: dict[str, Any]) -> Annotation:
-    return FlameAnnotation(**shared, names=tuple(card["names"]), active=tuple(card["active"]))
+    own = {"active": tuple(card["active"]), "relative": card.get("relative", True)}
+    return FlameAnnotation(**shared, **own, names=tuple(card["names"]))

@@ -1,6 +1,7 @@
 """FLAME annotation: 413 numbers a frame (300 shape, 100 expression, 3 jaw, 6 rotation, 3 translation, 1 scale).
 
 A head predicts the numbers that move (`active`); the others are constant in a clip and take their resting value.
+The published heads predict all of them, as they are (`relative=False`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unitalker.annotations.base import Annotation
+from unitalker.annotations.base import Annotation, full_precision, index_like
 from unitalker.annotations.flame import REST_ROTATION, ROTATION, SCALE
 from unitalker.errors import AnnotationError
 
@@ -27,12 +28,14 @@ class FlameAnnotation(Annotation):
     """FLAME parameters. active: indices of the numbers that a head predicts; empty means all of them.
 
     model: the FLAME model for vertices and for the vertex part of the loss; without it the loss is over the numbers
-    alone. rows: the model's vertices that the loss looks at (the face region); empty means all.
+    alone. rows: the model's vertices that the loss looks at (the face region); empty means all. relative: codes are
+    differences from rest; else they are the numbers themselves.
     """
 
     active: tuple[int, ...] = ()
     model: FlameModel | None = field(default=None, compare=False)
     rows: tuple[int, ...] = ()
+    relative: bool = True
 
     kind = "flame"
 
@@ -52,18 +55,23 @@ class FlameAnnotation(Annotation):
         values[SCALE] = 1.0
         return values
 
+    @cached_property
+    def _origin(self) -> np.ndarray:
+        """(413,) the numbers that codes of zero stand for."""
+        return self.resting_values() if self.relative else np.zeros(self.dim, np.float32)
+
     def rest(self) -> np.ndarray:
         """See Annotation.rest."""
-        return np.zeros(self.head_dim, np.float32)
+        return (self.resting_values() - self._origin)[self._columns]
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        """Values (T, 413) → difference from rest of the active numbers (T, head_dim)."""
-        return (self._checked(values, self.dim) - self.resting_values())[:, self._columns]
+        """Values (T, 413) → the active numbers (T, head_dim), as differences from rest or as they are."""
+        return (self._checked(values, self.dim) - self._origin)[:, self._columns]
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Codes (T, head_dim) → all 413 numbers, inactive ones at rest."""
+        """Codes (T, head_dim) → all 413 numbers; inactive ones at rest, or 0 where codes are the numbers themselves."""
         codes = self._checked(codes, self.head_dim)
-        values = np.tile(self.resting_values(), (len(codes), 1))
+        values = np.tile(self._origin, (len(codes), 1))
         values[:, self._columns] += codes
         return values
 
@@ -74,20 +82,43 @@ class FlameAnnotation(Annotation):
         return self.model.vertices(self._checked(values, self.dim))
 
     @cached_property
-    def _layer(self) -> FlameLayer:
+    def _layers(self) -> dict[tuple[bool, torch.device, torch.dtype], FlameLayer]:
+        return {}
+
+    def _layer(self, lips: bool, like: torch.Tensor) -> FlameLayer:
+        """The skinning layer of the loss's rows, or of the lips, on the device and in the precision of `like`."""
         from unitalker.annotations.flame_layer import FlameLayer
 
         assert self.model is not None
-        return FlameLayer(self.model, np.array(self.rows, int) if self.rows else None)
+        key = (lips, like.device, like.dtype)
+        if key not in self._layers:
+            rows = self.regions["lips"] if lips else np.array(self.rows, int) if self.rows else None
+            self._layers[key] = FlameLayer(self.model, rows).to(like.device, like.dtype)
+        return self._layers[key]
 
-    def _skinned(self, codes: torch.Tensor) -> torch.Tensor:
-        """Codes (…, head_dim) → face vertices (…, R, 3) in centimetres, differentiable."""
+    def _skinned(self, codes: torch.Tensor, lips: bool = False) -> torch.Tensor:
+        """Codes (…, head_dim) → displacements (…, R, 3) in metres from rest of the face or the lips, differentiable."""
         numbers = codes.new_zeros(*codes.shape[:-1], self.dim)
-        numbers[..., torch_index(self._columns, codes)] = codes
-        return 100 * self._layer(numbers)
+        numbers[..., index_like(self._columns, codes)] = codes
+        layer = self._layer(lips, codes)
+        with full_precision(codes):
+            return layer(numbers) - layer.template
+
+    @property
+    def has_lips(self) -> bool:
+        """Whether there is a FLAME model with a region "lips"."""
+        return self.model is not None and "lips" in self.regions
+
+    def lips(self, codes: torch.Tensor) -> torch.Tensor:
+        """See Annotation.lips; only the lip vertices are skinned."""
+        return self._skinned(codes, lips=True) if self.has_lips else super().lips(codes)
 
     def loss(
-        self, predicted: torch.Tensor, true: torch.Tensor, mask: torch.Tensor | None = None
+        self,
+        predicted: torch.Tensor,
+        true: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        residual: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Mean squared vertex error of the face region in cm² (after skinning) + λ · mean squared number error."""
         if mask is not None:
@@ -95,16 +126,10 @@ class FlameAnnotation(Annotation):
         numbers = (predicted - true).square().mean(-1)
         if self.model is None:
             return numbers
-        gap = self._skinned(predicted) - self._skinned(true)
+        gap = 100 * (self._skinned(predicted) - self._skinned(true))
         return gap.square().mean((-1, -2)) + self.head_weight * numbers
 
     def card(self) -> dict[str, Any]:
-        """See Annotation.card; adds the channel names and the active columns."""
-        return super().card() | {"names": list(self.names), "active": list(self.active)}
-
-
-def torch_index(columns: np.ndarray, like: torch.Tensor) -> torch.Tensor:
-    """Column numbers as an index tensor on the device of `like`."""
-    import torch
-
-    return torch.as_tensor(columns, device=like.device)
+        """See Annotation.card; adds the channel names, the active columns and what codes are relative to."""
+        own = {"names": list(self.names), "active": list(self.active), "relative": self.relative}
+        return super().card() | own

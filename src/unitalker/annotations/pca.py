@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from unitalker.errors import AnnotationError
 
+ORTHONORMAL = 1e-5
+"""Largest error of C Cᵀ − I that still counts as orthonormal."""
+
 
 @dataclass(frozen=True)
 class Basis:
-    """mean (D,), orthonormal components (K, D); codes are divided by `scale` so that they have unit-size spread.
+    """mean (D,), components (K, D); codes are divided by `scale` so that they have unit-size spread.
 
     scale: one number, the root mean square of all codes: it keeps the metric (no whitening per component) and
-    only sets the size of the numbers that a head predicts.
+    only sets the size of the numbers that a head predicts. Components of other makers need not be orthonormal; codes
+    are dot products with them all the same, as in the paper's release.
     """
 
     mean: np.ndarray
@@ -33,6 +38,15 @@ class Basis:
     def size(self) -> int:
         """Number of components K."""
         return self.components.shape[0]
+
+    @cached_property
+    def gram(self) -> np.ndarray | None:
+        """(K, K) float64 dot products of the components; None where they are orthonormal. Computed once."""
+        gram = np.zeros((self.size, self.size))
+        for start in range(0, self.components.shape[1], 4096):
+            part = self.components[:, start : start + 4096].astype(np.float64)
+            gram += part @ part.T
+        return None if np.abs(gram - np.eye(self.size)).max(initial=0.0) <= ORTHONORMAL else gram
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Displacements (T, D) → codes (T, K)."""

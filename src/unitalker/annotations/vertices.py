@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unitalker.annotations.base import Annotation
+from unitalker.annotations.base import Annotation, Constant, full_precision, index_like
 from unitalker.annotations.pca import Basis
 from unitalker.errors import AnnotationError
 
@@ -69,14 +70,68 @@ class VertexAnnotation(Annotation):
         return base + self._checked(values, self.dim).reshape(len(values), -1, 3)
 
     def loss(
-        self, predicted: torch.Tensor, true: torch.Tensor, mask: torch.Tensor | None = None
+        self,
+        predicted: torch.Tensor,
+        true: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        residual: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Vertex MSE + λ · code MSE per frame, without making vertices: with orthonormal components and one mean on
-        both sides, the squared vertex error is scale² · |Δ|² plus the true frame's energy outside the basis, a
-        constant."""
-        square = (predicted - true).square()
+        """Vertex MSE + λ · code MSE per frame, without making vertices. See Annotation.loss.
+
+        True codes c are what `encode` gives, c = (x − mean) Cᵀ / scale; with Δ = predicted − c, G = C Cᵀ and the part
+        r of x outside the basis, the squared error over all coordinates is
+
+            |scale Δ C − r|² = scale² (Δ G Δᵀ + 2 Δ (G − I) cᵀ) + |r|²
+
+        which for orthonormal components (G = I) is scale² |Δ|² + |r|². A mean is on both sides and drops out.
+        """
+        delta = predicted - true
+        if mask is not None:
+            delta = delta * mask
+        gram = None if self.basis is None else self._gram
         size = 1.0 if self.basis is None else self.basis.scale**2
-        return square.sum(-1) * (size / self.dim) + self.head_weight * square.mean(-1)
+        if gram is None:
+            energy = size * delta.square().sum(-1)
+        else:
+            whole, excess = (part.like(delta) for part in gram)
+            with full_precision(delta):
+                energy = size * (delta * (delta @ whole + 2 * true @ excess)).sum(-1)
+        if residual is not None:
+            energy = energy + residual
+        return energy / self.dim + self.head_weight * delta.square().mean(-1)
+
+    @cached_property
+    def _gram(self) -> tuple[Constant, Constant] | None:
+        """G and G − I of a basis that is not orthonormal."""
+        gram = None if self.basis is None else self.basis.gram
+        return None if gram is None else (Constant(gram), Constant(gram - np.eye(len(gram))))
+
+    @property
+    def has_lips(self) -> bool:
+        """Whether the topology has a region "lips"."""
+        return "lips" in self.regions
+
+    @cached_property
+    def _lip_columns(self) -> np.ndarray:
+        return (3 * np.asarray(self.regions["lips"], np.int64)[:, None] + np.arange(3)).ravel()
+
+    @cached_property
+    def _lips(self) -> tuple[Constant, Constant]:
+        """Lip rows of the basis: what one code moves (K, 3L), and the mean (3L,)."""
+        assert self.basis is not None
+        columns = self._lip_columns
+        moved = self.basis.components[:, columns] * self.basis.scale
+        return Constant(moved), Constant(self.basis.mean[columns])
+
+    def lips(self, codes: torch.Tensor) -> torch.Tensor:
+        """See Annotation.lips; the mean is in it, the template is not."""
+        if not self.has_lips:
+            return super().lips(codes)
+        if self.basis is None:
+            return codes[..., index_like(self._lip_columns, codes)].unflatten(-1, (-1, 3))
+        shapes, mean = (part.like(codes) for part in self._lips)
+        with full_precision(codes):
+            return (codes @ shapes + mean).unflatten(-1, (-1, 3))
 
     def card(self) -> dict[str, Any]:
         """See Annotation.card; adds the vertex count, the metres in a unit and the code scale."""
@@ -87,5 +142,6 @@ class VertexAnnotation(Annotation):
         """See Annotation.arrays; adds the basis and the triangles."""
         out = super().arrays()
         if self.basis is not None:
-            out |= {"pca.mean": self.basis.mean.astype(np.float32), "pca.components": self.basis.components}
+            parts = {"pca.mean": self.basis.mean, "pca.components": self.basis.components}
+            out |= {name: np.asarray(part, np.float32) for name, part in parts.items()}
         return out | ({} if self.faces is None else {"faces": np.asarray(self.faces, np.int32)})

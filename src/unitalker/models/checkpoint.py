@@ -104,7 +104,7 @@ def save(
         save_file(tensors, draft, metadata={"format": "pt"})
         draft.chmod(0o644)
     for annotation in annotations.values():
-        save_card(annotation, folder / "annotations")
+        save_card(annotation, folder / "annotations", half=half)
     with atomic(folder / "config.json") as draft:
         draft.write_text(json.dumps(model.config.model_dump(mode="json"), indent=1))
     return folder
