@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from unitalker.config import CrossDecoderConfig, UniTalkerConfig
+from unitalker.config import CrossDecoderConfig, TransformerDecoderConfig, UniTalkerConfig
 from unitalker.errors import ConfigError
 from unitalker.models import transformer
-from unitalker.models.transformer import Attention, CrossDecoder, past_bias, positions
+from unitalker.models.transformer import Attention, CrossDecoder, TransformerDecoder, past_bias, positions
 
 
 def settings(decoder: dict[str, object], **changes: object) -> UniTalkerConfig:
@@ -95,6 +95,24 @@ def test_cross_decoder_equals_the_library_under_the_release_masks(
             )
             got = ours(features[row : row + 1], who[row : row + 1])
             assert torch.allclose(got, want, atol=1e-6)
+
+
+@pytest.mark.parametrize(("layers", "heads"), [(3, 4), (1, 2)])
+def test_transformer_equals_the_library(layers: int, heads: int) -> None:
+    config = TransformerDecoderConfig(width=16, identity_dim=6, layers=layers, heads=heads)
+    ours = stirred(TransformerDecoder(11, 3, config))
+    assert isinstance(ours, TransformerDecoder)
+    layer = nn.TransformerEncoderLayer(16, heads, 32, batch_first=True)
+    theirs = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False).eval()
+    theirs.layers.load_state_dict(ours.layers.state_dict())
+    features, who = torch.randn(3, 40, 11), ours.identity(torch.tensor([0, 3, 1]))
+    valid = torch.arange(40) < torch.tensor([40, 17, 1])[:, None]
+    with torch.inference_mode():
+        joined = torch.cat([ours.map(features), who[:, None].repeat(1, 40, 1)], -1) @ ours.join.weight.T
+        want = theirs(joined + ours.join.bias + slow_positions(40, 16, 1000), src_key_padding_mask=~valid)
+        assert torch.allclose(ours(features, who, valid)[valid], want[valid], atol=1e-5)
+        whole = theirs(joined + ours.join.bias + slow_positions(40, 16, 1000))
+        assert torch.allclose(ours(features, who), whole, atol=1e-5)
 
 
 def test_blocks_of_queries_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

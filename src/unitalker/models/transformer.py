@@ -1,4 +1,4 @@
-"""Attention over motion frames, and the decoder that lets an identity query the audio features."""
+"""Attention over motion frames and the two decoders made of it: all frames at once, identity beside or as the query."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from unitalker.config import AutoregressiveDecoderConfig, CrossDecoderConfig
+from unitalker.config import AutoregressiveDecoderConfig, CrossDecoderConfig, TransformerDecoderConfig
 
 QUERIES = 1024
 """Frames whose attention biases are laid out at a time, so that memory grows with the clip's length, not its square."""
@@ -65,10 +65,9 @@ class Attention(nn.Module):
         return query, key, value
 
     def attend(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None
     ) -> torch.Tensor:
-        """Queries (B, heads, T, D), keys and values (B, heads, S, D), biases or a mask → (B, T, width)."""
-        mask = mask.to(query.device, mask.dtype if mask.dtype == torch.bool else query.dtype)
+        """Queries (B, heads, T, D), keys and values (B, heads, S, D), biases or a mask of keys → (B, T, width)."""
         dropout = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(query, key, value, mask, dropout)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
@@ -79,9 +78,13 @@ class Attention(nn.Module):
         pieces = []
         for first in range(0, x.shape[1], QUERIES):
             stop = min(first + QUERIES, x.shape[1])
-            bias = past_bias(self.heads, period, first, stop)
+            bias = past_bias(self.heads, period, first, stop).to(query)
             pieces.append(self.attend(query[:, :, first:stop], key[:, :, :stop], value[:, :, :stop], bias))
         return torch.cat(pieces, 1)
+
+    def to_all(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+        """Every frame of (B, T, width) attends to every frame of its row, or to those that valid (B, T) names."""
+        return self.attend(*self.split(x), None if valid is None else valid[:, None, None])
 
     def to_own(self, x: torch.Tensor) -> torch.Tensor:
         """What a query gets that may attend to one frame alone, its own of (B, T, width): that frame's value.
@@ -94,6 +97,58 @@ class Attention(nn.Module):
         value = value.unflatten(-1, (self.heads, -1))
         kept = F.dropout(torch.ones_like(value[..., :1]), self.dropout, self.training)
         return self.out_proj((value * kept).flatten(-2))
+
+
+class EncoderLayer(nn.Module):
+    """One layer: attention to all frames, feed-forward; each added and then normed.
+
+    Parameters are those of nn.TransformerEncoderLayer, by the same names.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.self_attn = Attention(width, heads, dropout)
+        self.linear1, self.linear2 = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+        """Frames (B, T, width), those that belong to their row (B, T) bool → (B, T, width)."""
+        x = self.norm1(x + self.dropout(self.self_attn.to_all(x, valid)))
+        wide = self.dropout(F.relu(self.linear1(x)))
+        return self.norm2(x + self.dropout(self.linear2(wide)))
+
+
+class TransformerDecoder(nn.Module):
+    """The paper's other decoder (sec. 8.1): a transformer encoder over the audio features, identity joined to each.
+
+    The identity table has one row more than there are identities: the last is the pivot.
+    """
+
+    def __init__(self, features: int, identities: int, config: TransformerDecoderConfig) -> None:
+        super().__init__()
+        self.identity = nn.Embedding(identities + 1, config.identity_dim)
+        self.map = nn.Linear(features, config.width)
+        self.join = nn.Linear(config.width + config.identity_dim, config.width)
+        self.layers = nn.ModuleList(
+            EncoderLayer(config.width, config.heads, config.dropout) for _ in range(config.layers)
+        )
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, features: torch.Tensor, identity: torch.Tensor, valid: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Features (B, T, F), identity embeddings (B, identity_dim) → (B, T, width).
+
+        valid: (B, T) bool, the frames that belong to their row; nothing attends to the others.
+        """
+        audio = self.map(features)
+        style = identity[:, None].expand(-1, audio.shape[1], -1)
+        x = self.join(torch.cat([audio, style], -1))
+        x = self.dropout(x + positions(0, x.shape[1], x.shape[2]).to(x))
+        for layer in self.layers:
+            x = layer(x, valid)
+        return x
 
 
 class CrossLayer(nn.Module):

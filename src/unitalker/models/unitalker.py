@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from unitalker.config import FEATURE_RATE, CrossDecoderConfig, TCNDecoderConfig, UniTalkerConfig
+from unitalker.config import (
+    FEATURE_RATE,
+    CrossDecoderConfig,
+    TCNDecoderConfig,
+    TransformerDecoderConfig,
+    UniTalkerConfig,
+)
 from unitalker.errors import ModelError, unknown
 from unitalker.models.decoder import TCNDecoder, adapt_aligned, adapt_clock, frame_mask
 from unitalker.models.mini import MiniEncoder
-from unitalker.models.transformer import CrossDecoder
+from unitalker.models.transformer import CrossDecoder, TransformerDecoder
 
 if TYPE_CHECKING:
     from unitalker.models.hf import HFEncoder
@@ -29,11 +35,13 @@ def build_encoder(config: UniTalkerConfig) -> MiniEncoder | HFEncoder:
     return HFEncoder(config.encoder)
 
 
-def build_decoder(features: int, config: UniTalkerConfig) -> TCNDecoder | CrossDecoder:
+def build_decoder(features: int, config: UniTalkerConfig) -> TCNDecoder | TransformerDecoder | CrossDecoder:
     """The motion decoder that the configuration names, over features of that size."""
     match config.decoder:
         case TCNDecoderConfig():
             return TCNDecoder(features, len(config.identities), config.decoder)
+        case TransformerDecoderConfig():
+            return TransformerDecoder(features, len(config.identities), config.decoder)
         case CrossDecoderConfig():
             return CrossDecoder(features, len(config.identities), config.decoder)
     raise ModelError(f"The decoder {config.decoder.kind!r} is not built in yet; use 'tcn'.")
