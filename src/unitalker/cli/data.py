@@ -8,6 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from unitalker.cli.choices import check_folder
+from unitalker.cli.folder import KIND as ORDINARY
+from unitalker.cli.folder import FolderChoices, check_unused, import_plain
 from unitalker.cli.progress import bar
 from unitalker.errors import ConfigError, DataError
 
@@ -18,12 +20,14 @@ SYNTHESIZE_EXAMPLES = """Examples:
 
 IMPORT_EXAMPLES = """Examples:
   unitalker data import grid downloads/grid_s1 sets/grid
-  unitalker data import facegood downloads/facegood sets/facegood"""
+  unitalker data import facegood downloads/facegood sets/facegood
+  unitalker data import folder my_takes sets/mine --fps 30 --unit mm    (take1.wav with take1.npy, …)
+  unitalker data import folder live_link sets/anna --annotation arkit52"""
 
 OUT = Parameter(help="Folder to make the datasets in, one folder each.")
 GOAL = Parameter(
     help="Where the dataset goes: grid writes it into this very folder; facegood gives two and makes a folder for "
-    "each in it, facegood116 and arkit52."
+    "each in it, facegood116 and arkit52; folder writes it into this very folder."
 )
 ONLY = Parameter(
     negative=(), show_default=False, help="Only these datasets; repeat it, or a,b. Default: all of them."
@@ -31,9 +35,10 @@ ONLY = Parameter(
 SECONDS = Parameter(help="Seconds of sound in each dataset; default: the dataset's own (see --list).")
 SEED = Parameter(help="Another number, other people and other clips.")
 LISTED = Parameter(name="--list", negative=(), show_default=False, help="List the datasets, and stop.")
-KIND = Parameter(help="Which corpus: the name of an importer, such as grid or facegood.")
+KIND = Parameter(help="Which corpus: the name of an importer, such as grid or facegood; or folder.")
 SOURCE = Parameter(
-    help="Folder of the corpus; grid: grid_s1.npz and audio/*.flac; facegood: an .npz and a .flac a recording."
+    help="Folder of the corpus; grid: grid_s1.npz and audio/*.flac; facegood: an .npz and a .flac a recording; "
+    "folder: sounds and motions of the same stem, perhaps in audio/ and motion/ and in a folder for each subject."
 )
 
 
@@ -71,13 +76,21 @@ def synthesize(
 
 
 def import_corpus(
-    kind: Annotated[str, KIND], source: Annotated[Path, SOURCE], output: Annotated[Path, GOAL]
+    kind: Annotated[str, KIND],
+    source: Annotated[Path, SOURCE],
+    output: Annotated[Path, GOAL],
+    *,
+    choices: FolderChoices | None = None,
 ) -> int:
-    """Convert a corpus, as published, into dataset folders."""
+    """Convert a corpus as published, or an ordinary folder of sound and motion, into dataset folders."""
     from unitalker.data.importers import importer
 
     run = importer(kind)
     check_folder(source, output)
+    if kind == ORDINARY:
+        print(import_plain(source, output, choices or FolderChoices()))
+        return 0
+    check_unused(kind, choices or FolderChoices())
     for folder in run(source, output):
         print(folder)
     return 0

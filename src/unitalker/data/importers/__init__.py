@@ -27,7 +27,18 @@ def import_facegood(source: Path, out: Path) -> list[Path]:
     return run(source, out)
 
 
-IMPORTERS: dict[str, Importer] = {"grid": import_grid, "facegood": import_facegood}
+def import_folder(source: Path, out: Path) -> list[Path]:
+    """An ordinary folder of sound and motion that says everything in its files; see importers/folder.py."""
+    from unitalker.data.importers.folder import import_folder as run
+
+    return [run(source, out).folder]
+
+
+IMPORTERS: dict[str, Importer] = {
+    "grid": import_grid,
+    "facegood": import_facegood,
+    "folder": import_folder,
+}
 
 
 def importer(kind: str) -> Importer:
