@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from unitalker.annotations.blendshapes import BlendshapeAnnotation
 from unitalker.annotations.cards import load_card
 from unitalker.annotations.layouts import layout
 from unitalker.annotations.vertices import VertexAnnotation
@@ -21,6 +23,7 @@ from unitalker.errors import AudioError, DataError
 from unitalker.export import read
 from unitalker.export import write as write_motion
 from unitalker.motion import Motion
+from unitalker.rig import builtin_head
 
 NEUTRAL = np.random.default_rng(1).standard_normal((7, 3)).astype(np.float32)
 ARKIT = layout("arkit52").names
@@ -124,7 +127,26 @@ def test_weights_of_every_form_are_the_same_dataset(tmp_path: Path) -> None:
     for clip in dataset.clips:
         assert np.array_equal(np.asarray(dataset.motion(clip))[:, column], values), clip.id
     card = load_card(tmp_path / "three" / "annotations" / "three.json")
-    assert card.kind == "blendshapes" and any("1 of 3 channels are ARKit's" in n for n in notes)
+    assert isinstance(card, BlendshapeAnnotation) and card.bounds == (0, 1)
+    assert any("1 of 3 channels move the built-in head" in n for n in notes)
+    jaw, rig = np.eye(3, dtype=np.float32)[[card.names.index("jawOpen")]], builtin_head()
+    moved = rig.shapes[rig.shape_names.index("jawOpen"), rig.regions["lips"]]
+    assert np.allclose(card.lips(torch.tensor(jaw))[0], moved, atol=1e-7)
+    rest = float(card.loss(torch.zeros(1, 3), torch.tensor(jaw)))
+    square = np.square(rig.shapes[rig.shape_names.index("jawOpen")] * 100).mean()
+    assert rest == pytest.approx(square + 1e-4 / 3, rel=1e-4)
+
+
+def test_weights_beyond_one_are_kept(tmp_path: Path) -> None:
+    sound(tmp_path / "in" / "a.wav")
+    rows = ["puff,blow", *["-0.5,2"] * 25, *["0,0"] * 25]
+    (tmp_path / "in" / "a.csv").write_text("\n".join(rows))
+    dataset, notes = made(tmp_path / "in", tmp_path / "odd", fps=25)
+    card = load_card(tmp_path / "odd" / "annotations" / "odd.json")
+    assert isinstance(card, BlendshapeAnnotation) and card.bounds is None and card.gram is None
+    assert "Weights reach from -0.5 to 2; they are kept as they are." in notes
+    assert "No channel is ARKit's: errors are of the weights alone." in notes
+    assert np.asarray(dataset.motion(dataset.clips[0]))[0].tolist() == [-0.5, 2]
 
 
 def test_live_link_recordings_enter_the_built_in_layout(tmp_path: Path) -> None:

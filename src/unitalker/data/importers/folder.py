@@ -28,11 +28,10 @@ from unitalker.data.dataset import Clip, Dataset, write_manifest
 from unitalker.data.importers.folder_faces import Neutral, resting_face, silent_frames
 from unitalker.data.importers.folder_files import LENGTHS, Pair, Read
 from unitalker.data.importers.folder_plan import FolderOptions, Plan
-from unitalker.errors import DataError
+from unitalker.errors import AnnotationError, DataError
 from unitalker.files import atomic
 from unitalker.motion import Motion, by_name
 from unitalker.rig import builtin_head
-from unitalker.rig.arkit import canonical
 
 __all__ = ["FolderOptions", "Imported", "import_folder"]
 
@@ -222,17 +221,18 @@ class _Work:
 
     def _weights(self) -> Annotation:
         plan = self.plan
-        arkit = [canonical(name) or "" for name in plan.names]
-        known = sum(map(bool, arkit))
-        gram = rig_gram(builtin_head(), tuple(arkit), unit=0.01) if known else None
+        gram, lips = _on_the_head(plan.names)
+        known = 0 if gram is None else int((gram.diagonal() > 0).sum())
         measured = (
-            f"{known} of {len(arkit)} channels are ARKit's: errors count on the built-in head's vertices too."
+            f"{known} of {len(plan.names)} channels move the built-in head: errors count on its vertices too."
         )
         plan.notes.append(measured if known else "No channel is ARKit's: errors are of the weights alone.")
-        if (self.low, self.high) != (0.0, 1.0):
+        inside = self.low >= 0 and self.high <= 1
+        if not inside:
             plan.notes.append(f"Weights reach from {self.low:g} to {self.high:g}; they are kept as they are.")
-        facts = BlendshapeAnnotation(plan.name, plan.fps, "weight", plan.names, gram=gram)
-        return replace(facts, bounds=(self.low, self.high), head_weight=WEIGHT_HEAD_WEIGHT)
+        bounds = (0.0, 1.0) if inside else None
+        facts = BlendshapeAnnotation(plan.name, plan.fps, "weight", plan.names, gram=gram, lip_shapes=lips)
+        return replace(facts, bounds=bounds, head_weight=WEIGHT_HEAD_WEIGHT)
 
     def _layout(self) -> Annotation:
         """A built-in layout; what it lacks and what the folder lacks is told."""
@@ -248,3 +248,18 @@ class _Work:
                 f"Channels of {plan.name} that are not here, kept out of losses: {', '.join(missing)}."
             )
         return annotation
+
+
+def _on_the_head(names: tuple[str, ...]) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Gram matrix (D, D) and lip shapes (D, L, 3) of weights through their ARKit names on the built-in head."""
+    arkit = layout("arkit52").names
+    units = Motion(np.eye(len(names), dtype=np.float32), names, 1.0, "folder", "weight")
+    try:
+        to_arkit = convert(units, "arkit52").values
+    except AnnotationError:
+        return None, None
+    rig = builtin_head()
+    lips = rig.shapes[:, np.asarray(rig.regions["lips"])]
+    moved = np.tensordot(rig.weights(to_arkit, arkit), lips, 1)
+    gram = to_arkit @ rig_gram(rig, arkit, unit=0.01) @ to_arkit.T
+    return gram.astype(np.float32), moved.astype(np.float32)
