@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 import unitalker
-from unitalker.animation.roads import hidden_states
+from unitalker.animation.roads import head_codes
 from unitalker.annotations.base import Annotation
 from unitalker.config import SAMPLE_RATE
 from unitalker.errors import AnnotationError, ConfigError, ModelError, UniTalkerError, unknown
@@ -102,11 +102,19 @@ class Animator:
             )
         mixture = self._mixture(identity or PIVOT)
         chosen = tuple(self.annotations[n] for n in names)
-        if template is not None and not any(a.templates for a in chosen):
-            raise AnnotationError(
-                f"The template {template!r} has no use: {', '.join(names)} have no neutral face to choose."
-            )
+        if template is not None:
+            self._check_template(template, chosen)
         return Request(chosen, mixture, fps, {a.name: self._template(a, mixture, template) for a in chosen})
+
+    def _check_template(self, template: str, chosen: Sequence[Annotation]) -> None:
+        known = list(dict.fromkeys(name for a in chosen for name in a.templates))
+        told = ", ".join(a.name for a in chosen)
+        if not known:
+            raise AnnotationError(
+                f"The template {template!r} has no use: {told} have no neutral face to choose."
+            )
+        if template not in known:
+            raise AnnotationError(unknown(f"template of {told}", template, known))
 
     def _mixture(self, text: str) -> dict[str, float]:
         parts = [p.strip() for p in text.split(",") if p.strip()]
@@ -134,9 +142,7 @@ class Animator:
     def _template(
         self, annotation: Annotation, mixture: Mapping[str, float], asked: str | None
     ) -> np.ndarray | None:
-        if asked is not None and annotation.templates:
-            return annotation.template(asked)
-        own = max(mixture, key=lambda n: mixture[n])
+        own = max(mixture, key=lambda n: mixture[n]) if asked not in annotation.templates else asked
         return annotation.template(own if own in annotation.templates else None)
 
     def animate(
@@ -169,16 +175,18 @@ class Animator:
     ) -> dict[str, AnimatedMotion]:
         """Animate a checked request; see `animate`."""
         sound = SoundBlocks(source, start, end, progress)
-        collectors = {a.name: Collector(a, request.fps or a.fps) for a in request.annotations}
+        collectors = {
+            a.name: Collector(a, request.fps or a.fps, request.templates[a.name]) for a in request.annotations
+        }
         identity = self.model.embed(request.identity)
         rates = sorted({c.fps for c in collectors.values()})
         for number, fps in enumerate(rates):
             wanted = [c for c in collectors.values() if c.fps == fps]
             sound.silent = number > 0
-            for hidden in hidden_states(self.model, sound, identity, fps):
-                with torch.inference_mode():
-                    for collector in wanted:
-                        collector.add(self.model.head(collector.annotation.name)(hidden)[0].numpy())
+            names = [c.annotation.name for c in wanted]
+            for codes in head_codes(self.model, sound, identity, fps, names):
+                for collector in wanted:
+                    collector.add(codes[collector.annotation.name][0].numpy())
         facts = self._provenance(request, sound)
         return {n: self._motion(c, request, facts, sound) for n, c in collectors.items()}
 
@@ -200,7 +208,7 @@ class Animator:
             unit=annotation.unit,
             identity=request.identity_text,
             provenance=facts,
-            template=request.templates[annotation.name],
+            template=collector.template,
         )
 
     def _provenance(self, request: Request, sound: SoundBlocks) -> dict[str, Any]:
@@ -259,10 +267,16 @@ class SoundBlocks:
 
 
 class Collector:
-    """Decoded values of one annotation, in memory while small, else in an unnamed temporary file."""
+    """Decoded values of one annotation, in memory while small, else in an unnamed temporary file.
 
-    def __init__(self, annotation: Annotation, fps: float) -> None:
+    template: neutral vertices (V, 3), which go along with the motion, or numbers (dim,) to add to every frame.
+    """
+
+    def __init__(self, annotation: Annotation, fps: float, template: np.ndarray | None = None) -> None:
         self.annotation, self.fps = annotation, fps
+        whole = template is not None and template.ndim == 1
+        self.added = template if whole else None
+        self.template = None if whole else template
         self._pieces: list[np.ndarray] = []
         self._bytes = 0
         self._file: Any = None
@@ -270,6 +284,8 @@ class Collector:
     def add(self, codes: np.ndarray) -> None:
         """Decode and keep codes (n, head_dim)."""
         values = np.ascontiguousarray(self.annotation.decode(codes), np.float32)
+        if self.added is not None:
+            values = values + self.added
         self._bytes += values.nbytes
         self._pieces.append(values)
         if sum(p.nbytes for p in self._pieces) > IN_MEMORY:

@@ -8,6 +8,8 @@ from cyclopts import App
 
 from unitalker.cli.animate import EXAMPLES, animate
 from unitalker.cli.data import IMPORT_EXAMPLES, SYNTHESIZE_EXAMPLES, import_corpus, synthesize
+from unitalker.cli.released import EXAMPLES as RELEASED_EXAMPLES
+from unitalker.cli.released import import_released
 from unitalker.cli.train import EXAMPLES as TRAIN_EXAMPLES
 from unitalker.cli.train import train
 from unitalker.cli.work import evaluate, models
@@ -33,5 +35,6 @@ data.command(import_corpus, name="import", help_epilogue=IMPORT_EXAMPLES)
 app.command(animate, name="animate", help_epilogue=EXAMPLES)
 app.command(models, name="models")
 app.command(evaluate, name="evaluate")
+app.command(import_released, name="import", help_epilogue=RELEASED_EXAMPLES)
 app.command(train, name="train", help_epilogue=TRAIN_EXAMPLES)
 app.command(data)

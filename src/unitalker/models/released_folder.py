@@ -1,0 +1,147 @@
+"""The release's data folder: subjects and their names, neutral faces, PCA bases. Only what an import needs is read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile, is_zipfile
+
+import numpy as np
+
+from unitalker.annotations.pca import Basis
+from unitalker.errors import ModelError
+from unitalker.models.released_sets import ANNOTATIONS, SETS, ReleasedSet
+
+LARGEST = 4 * 2**30
+"""Bytes of a file of the data folder that is read (the published bases have well under one GB)."""
+
+TEMPLATE, PCA = "id_template.npy", "pca.npz"
+LISTS = ("train.json", "val.json", "test.json")
+PCA_ARRAYS = ("components_to_data", "original_data_mean")
+"""What a basis is made of; the file's other arrays (statistics of the codes) are not needed."""
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """A folder in the layout of unitalker_data_release_V1. Raises ModelError where it holds none of the datasets."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        if not any(self.place(dataset).is_dir() for dataset in SETS):
+            raise ModelError(
+                f"{self.root} is not the release's data folder: it holds none of "
+                f"{', '.join(s.folder for s in SETS[:3])}, …; give the folder that holds them."
+            )
+
+    def place(self, dataset: ReleasedSet, file: str = "") -> Path:
+        """A dataset's folder, or a file in it."""
+        return self.root / dataset.folder / file
+
+    def templates(self, dataset: ReleasedSet) -> np.ndarray | None:
+        """(S, dim) float32, the subjects' neutral faces in the model's units (scaled); None without the file."""
+        path, dim = self.place(dataset, TEMPLATE), ANNOTATIONS[dataset.annotation].dim
+        if not path.is_file():
+            return None
+        rows = _array(path)
+        if rows.ndim < 2 or rows[0].size != dim:
+            raise ModelError(
+                f"{path} holds an array of shape {rows.shape}; a row for each subject with {dim} numbers was due."
+            )
+        return np.float32(dataset.scale) * rows.reshape(len(rows), dim)
+
+    def listed(self, dataset: ReleasedSet) -> tuple[str, ...]:
+        """Subject names of the first of train.json, val.json and test.json that tells them, made safe and unique."""
+        for file in LISTS:
+            path = self.place(dataset, file)
+            if path.is_file():
+                found = _json(path)
+                names = found.get("info", {}).get("id_list") if isinstance(found, dict) else None
+                if isinstance(names, list) and names:
+                    return safe_names(names)
+        return ()
+
+    def subjects(self, dataset: ReleasedSet) -> int | None:
+        """Number of subjects as the folder tells it, by its neutral faces or else its list; None where it doesn't."""
+        rows = self.templates(dataset)
+        return len(self.listed(dataset)) or None if rows is None else len(rows)
+
+    def basis(self, dataset: ReleasedSet, size: int) -> Basis | None:
+        """The first `size` components in the model's units; None without the file. Need not be orthonormal."""
+        path, dim = self.place(dataset, PCA), ANNOTATIONS[dataset.annotation].dim
+        if not path.is_file():
+            return None
+        components, mean = _pca(path)
+        if components.ndim != 2 or components.shape[1] != dim or mean.size != dim:
+            raise ModelError(
+                f"{path} holds components {components.shape} over a mean {mean.shape}, not of {dim} numbers."
+            )
+        if len(components) < size:
+            raise ModelError(
+                f"{path} holds {len(components)} components, but the checkpoint's head predicts {size}: "
+                "the file belongs to another model."
+            )
+        return Basis(mean.reshape(dim), np.ascontiguousarray(components[:size]))
+
+
+def safe_names(names: Iterable[Any]) -> tuple[str, ...]:
+    """Names as identities can be asked for: letters, digits, '.', '-' and '_'; a repeated one gets a number."""
+    out: list[str] = []
+    for name in names:
+        plain = re.sub(r"[^\w.-]+", "_", str(name).strip()).strip("_") or "unnamed"
+        unique, number = plain, 2
+        while unique in out:
+            unique, number = f"{plain}_{number}", number + 1
+        out.append(unique)
+    return tuple(out)
+
+
+def _sized(path: Path) -> Path:
+    size = path.stat().st_size
+    if is_zipfile(path):
+        with ZipFile(path) as archive:
+            size = max(size, sum(entry.file_size for entry in archive.infolist()))
+    if size > LARGEST:
+        raise ModelError(
+            f"{path} holds {size / 2**30:.1f} GB; a file of the data folder has {LARGEST // 2**30} GB at most."
+        )
+    return path
+
+
+def _floats(path: Path, array: np.ndarray) -> np.ndarray:
+    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
+        raise ModelError(f"{path} holds {array.dtype} where numbers were due.")
+    array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise ModelError(f"{path} holds NaN or infinite numbers.")
+    return array
+
+
+def _array(path: Path) -> np.ndarray:
+    try:
+        return _floats(path, np.load(_sized(path), allow_pickle=False))
+    except (OSError, ValueError, EOFError, AttributeError) as fault:
+        raise ModelError(f"{path} is not a readable array of numbers: {fault}.") from None
+
+
+def _pca(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with np.load(_sized(path), allow_pickle=False) as data:
+            missing = [k for k in PCA_ARRAYS if k not in data.files]
+            if missing:
+                raise ModelError(f"{path} lacks the array {missing[0]!r}; it holds {', '.join(data.files)}.")
+            components, mean = (_floats(path, data[k]) for k in PCA_ARRAYS)
+    except (OSError, ValueError, EOFError, AttributeError, BadZipFile) as fault:
+        raise ModelError(f"{path} is not a readable npz file of arrays: {fault}.") from None
+    return components, mean
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_sized(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise ModelError(f"{path} is not a readable JSON file: {fault}.") from None

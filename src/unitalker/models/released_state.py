@@ -1,0 +1,141 @@
+"""Published checkpoint files: read safely, unwrapped, every tensor matched with one of the model's by a name table."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unitalker.errors import ModelError
+
+LARGEST = 8 * 2**30
+"""Bytes of a checkpoint that is read: six times the largest published one."""
+
+WRAPPERS = ("state_dict", "model")
+"""Entries under which training code likes to put a state dict."""
+
+NAMES: tuple[tuple[str, str], ...] = (
+    (r"encoder\.model\.(.+)", r"audio_encoder.\1"),
+    (r"decoder\.identity\.weight", r"decoder.learnable_style_emb.weight"),
+    (r"decoder\.map\.(weight|bias)", r"decoder.audio_feature_map.\1"),
+    (r"decoder\.blocks\.(\d)\.conv\.conv\.(\w+)", r"decoder.tcn.first_net.conv_layers.\1.conv.\2"),
+    (r"decoder\.blocks\.(\d)\.norm\.(\w+)", r"decoder.tcn.first_net.conv_layers.\1.norm.\2"),
+    (
+        r"decoder\.blocks\.(\d)\.residual\.conv\.(\w+)",
+        r"decoder.tcn.first_net.conv_layers.\1.residual_layer.0.\2",
+    ),
+    (r"decoder\.layers\.(\d+)\.(.+)", r"decoder.transformer_decoder.layers.\1.\2"),
+    (r"heads\.(.+)\.(weight|bias)", r"out_head_dict.\1.\2"),
+)
+"""Our tensor names → the release's."""
+
+WEIGHT_NORM = (
+    (re.compile(r"\.weight_g$"), ".parametrizations.weight.original0"),
+    (re.compile(r"\.weight_v$"), ".parametrizations.weight.original1"),
+)
+"""The older spelling of weight normalisation → the newer one, in which names are compared."""
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint file by their published names, float32. No code in the file runs.
+
+    A `state_dict` or `model` entry and the `module.` prefix of distributed training are taken off. Raises ModelError
+    for what is no readable checkpoint, is too large, or holds anything but finite numbers.
+    """
+    _check_size(path)
+    try:
+        data: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as fault:  # a damaged file makes the reader raise nearly anything
+        reason = str(fault).strip().split("\n")[0].split(". ")[0].rstrip(".")
+        raise ModelError(
+            f"{path} cannot be read as a PyTorch checkpoint of plain tensors ({reason}); download or copy it again."
+        ) from None
+    while isinstance(data, dict) and (
+        inner := next((k for k in WRAPPERS if isinstance(data.get(k), dict)), "")
+    ):
+        data = data[inner]
+    if not isinstance(data, dict) or not data:
+        raise ModelError(f"{path} holds no state dict: a {type(data).__name__}, not tensors by name.")
+    odd = [str(k) for k, v in data.items() if not isinstance(v, torch.Tensor)]
+    if odd:
+        raise ModelError(f"{path} is no state dict: it has entries that are no tensors: {some(odd)}.")
+    if all(str(k).startswith("module.") for k in data):
+        data = {str(k).removeprefix("module."): v for k, v in data.items()}
+    if sum(v.numel() for v in data.values()) * 4 > LARGEST:
+        raise ModelError(f"{path} would fill more than {LARGEST // 2**30} GB: no published checkpoint does.")
+    return {canonical(str(k)): _plain(path, str(k), v) for k, v in data.items()}
+
+
+def _check_size(path: Path) -> None:
+    if not path.is_file():
+        raise ModelError(f"There is no checkpoint file {path}.")
+    size = path.stat().st_size
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = max(size, sum(entry.file_size for entry in archive.infolist()))
+    if size > LARGEST:
+        raise ModelError(
+            f"{path} has {size / 2**30:.1f} GB; a checkpoint may have {LARGEST // 2**30} GB at most."
+        )
+
+
+def _plain(path: Path, name: str, value: torch.Tensor) -> torch.Tensor:
+    if value.layout != torch.strided or value.is_quantized or value.is_complex():
+        raise ModelError(f"{path}: {name} is no plain tensor of numbers.")
+    value = value.detach().to(torch.float32)
+    if not torch.isfinite(value).all():
+        raise ModelError(f"{path}: {name} holds NaN or infinite numbers; the checkpoint is damaged.")
+    return value.contiguous()
+
+
+def canonical(name: str) -> str:
+    """A tensor name with its weight normalisation in the newer spelling."""
+    for old, new in WEIGHT_NORM:
+        name = old.sub(new, name)
+    return name
+
+
+def released_name(name: str) -> str:
+    """Our tensor's name → the release's."""
+    for pattern, published in NAMES:
+        found = re.fullmatch(pattern, name)
+        if found:
+            return canonical(found.expand(published))
+    raise ModelError(f"The model's tensor {name} has no place in the published form.")
+
+
+def matched(
+    state: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size], path: Path
+) -> dict[str, torch.Tensor]:
+    """Our tensor names → the checkpoint's tensors, each taken exactly once.
+
+    state: by published names. shapes: of the model's own tensors. Raises ModelError that names what is unknown,
+    missing or of another shape.
+    """
+    expected = {released_name(ours): (ours, shape) for ours, shape in shapes.items()}
+    missing, extra = [k for k in expected if k not in state], [k for k in state if k not in expected]
+    wrong = [
+        f"{k} is {tuple(state[k].shape)}, not {tuple(shape)}"
+        for k, (_, shape) in expected.items()
+        if k in state and state[k].shape != shape
+    ]
+    if missing or extra or wrong:
+        parts = [f"it lacks {some(missing)}"] if missing else []
+        parts += [f"it has the unknown {some(extra)}"] if extra else []
+        parts += [f"of other shapes are {some(wrong, '; ')}"] if wrong else []
+        raise ModelError(
+            f"{path} does not fit the model that its names and shapes tell: {'; '.join(parts)}. If the encoder is not "
+            "one of the two published ones, give its configuration with --encoder-config."
+        )
+    return {ours: state[name] for name, (ours, _) in expected.items()}
+
+
+def some(names: Iterable[str], between: str = ", ", limit: int = 3) -> str:
+    """The first few of many: "a, b, c and 9 more"."""
+    names = list(names)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return between.join(names[:limit]) + more
