@@ -16,7 +16,7 @@ from unitalker.annotations.layouts import layout
 from unitalker.config import HFEncoderConfig, MiniEncoderConfig, TCNDecoderConfig, UniTalkerConfig
 from unitalker.errors import ConfigError, ModelError
 from unitalker.models import checkpoint
-from unitalker.models.decoder import adapt_aligned, adapt_clock
+from unitalker.models.adaptor import adapt_aligned, adapt_clock
 from unitalker.models.frontend import HOP, WINDOW, LevelState, level, log_mel, mel_filters
 from unitalker.models.mini import MiniEncoder
 from unitalker.models.unitalker import UniTalker

@@ -34,7 +34,11 @@ class HFEncoderConfig(Settings):
     """A WavLM, wav2vec 2.0 or HuBERT encoder of the transformers library."""
 
     kind: Literal["hf"] = "hf"
-    name: str = Field(default="microsoft/wavlm-base-plus", description="Hub name or local folder.")
+    name: str = Field(
+        default="microsoft/wavlm-base-plus",
+        description="Hub name, local folder, or one of wavlm-base, wavlm-base-plus, wav2vec2-base-960h, "
+        "wav2vec2-large-xlsr-53, hubert-base.",
+    )
     pretrained: bool = Field(
         default=True,
         description="Training begins with the published weights of `name`, not with random ones.",
@@ -45,6 +49,11 @@ class HFEncoderConfig(Settings):
     normalise: bool | None = Field(
         default=None,
         description="Zero mean and unit variance per clip, as the encoder was trained; from `name` when absent.",
+    )
+    checkpointing: bool = Field(
+        default=False,
+        description="Training keeps no activations inside the encoder's layers and computes them again for the "
+        "gradients: less memory, more time, the same numbers.",
     )
 
 
@@ -153,6 +162,8 @@ class UniTalkerConfig(Settings):
     def _consistent(self) -> Self:
         if self.adaptor == "before_transformer" and self.encoder.kind == "mini":
             raise ValueError("adaptor 'before_transformer' needs an encoder with a transformer (kind 'hf')")
+        if self.adaptor == "before_transformer" and self.grid != "aligned_corners":
+            raise ValueError("adaptor 'before_transformer' knows no clock; set grid to 'aligned_corners'")
         if self.default_annotation not in self.heads:
             raise ValueError(f"default_annotation {self.default_annotation!r} has no head")
         if len(set(self.identities)) != len(self.identities):

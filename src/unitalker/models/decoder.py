@@ -1,4 +1,4 @@
-"""Frequency adaptor and TCN motion decoder."""
+"""The TCN motion decoder."""
 
 from __future__ import annotations
 
@@ -8,35 +8,6 @@ from torch.nn import functional as F
 
 from unitalker.config import TCNDecoderConfig
 from unitalker.models.layers import Conv
-
-
-def adapt_aligned(features: torch.Tensor, frames: int) -> torch.Tensor:
-    """The paper's frequency adaptor: (B, T, C) → (B, frames, C), linear, first and last frames aligned."""
-    if features.shape[1] == frames:
-        return features
-    return F.interpolate(features.transpose(1, 2), size=frames, mode="linear", align_corners=True).transpose(
-        1, 2
-    )
-
-
-def adapt_clock(features: torch.Tensor, frames: int, fps: float, rate: float, start: int = 0) -> torch.Tensor:
-    """Features (B, T, C) whose first stands at time 0 → values at the clock times (start + i) / fps, linear.
-
-    The result does not depend on how long the sound goes on; times after the last feature hold it.
-    """
-    where = (torch.arange(start, start + frames, dtype=torch.float64) * (rate / fps)).clamp(
-        0, features.shape[1] - 1
-    )
-    low = where.floor().long()
-    high = (low + 1).clamp(max=features.shape[1] - 1)
-    part = (where - low).to(features).reshape(1, -1, 1)
-    low, high = low.to(features.device), high.to(features.device)
-    return features[:, low] * (1 - part) + features[:, high] * part
-
-
-def frame_mask(counts: torch.Tensor, width: int) -> torch.Tensor:
-    """Counts (B,) → (B, width) bool: which frames of a padded batch belong to their row."""
-    return torch.arange(width, device=counts.device) < counts[:, None]
 
 
 class ConvBlock(nn.Module):

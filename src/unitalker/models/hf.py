@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import nn
 
-from unitalker.config import HFEncoderConfig
+from unitalker.config import FEATURE_RATE, SAMPLE_RATE, HFEncoderConfig
 from unitalker.errors import ModelError
+from unitalker.models.adaptor import adapt_aligned_rows, frame_mask
+from unitalker.models.padding import group_norm, normalise, trim
+from unitalker.models.presets import published
 
 KINDS = {"wavlm": "WavLMModel", "wav2vec2": "Wav2Vec2Model", "hubert": "HubertModel"}
 """`model_type` of a Hugging Face config → model class."""
+ATTENTION = {"wavlm": "eager", "wav2vec2": "sdpa", "hubert": "sdpa"}
+"""How attention is computed: the library's fused form where it has one (WavLM's gated positions have none)."""
+UNTRAINED = {"masked_spec_embed"}
+"""Tensors of the library's models that only SpecAugment reads; published files may lack them."""
 
 
 def _library() -> Any:
@@ -25,10 +33,14 @@ def _library() -> Any:
 
 
 def describe(name: str) -> HFEncoderConfig:
-    """Architecture and normalisation of a Hub name or local folder, as a self-contained HFEncoderConfig.
+    """Architecture and normalisation of an encoder by name, as a self-contained HFEncoderConfig.
 
-    The Hub is asked only when it may be (HF_HUB_OFFLINE is respected). Raises ModelError where nothing is found.
+    The published encoders of `presets.ENCODERS` are known; any other name is read as a local folder or from the Hub,
+    which is asked only when it may be (HF_HUB_OFFLINE is respected). Raises ModelError where nothing is found.
     """
+    known = published(name)
+    if known is not None:
+        return HFEncoderConfig(name=known.name, architecture=known.architecture, normalise=known.normalise)
     lib = _library()
     try:
         config = lib.AutoConfig.from_pretrained(name)
@@ -36,17 +48,54 @@ def describe(name: str) -> HFEncoderConfig:
         raise ModelError(
             f"No encoder {name!r} can be read, as a folder or from the Hub: {_first_line(fault)}"
         ) from None
-    if config.model_type not in KINDS:
-        raise ModelError(f"{name!r} is a {config.model_type!r} model; encoders here are {', '.join(KINDS)}.")
+    _check_kind(config.model_type)
     try:
-        normalise = bool(lib.AutoFeatureExtractor.from_pretrained(name).do_normalize)
+        normalised = bool(lib.AutoFeatureExtractor.from_pretrained(name).do_normalize)
     except (OSError, ValueError):
-        normalise = config.feat_extract_norm == "layer"
-    return HFEncoderConfig(name=name, architecture=config.to_diff_dict(), normalise=normalise)
+        normalised = config.feat_extract_norm == "layer"
+    return HFEncoderConfig(name=name, architecture=config.to_diff_dict(), normalise=normalised)
+
+
+def complete(config: HFEncoderConfig) -> HFEncoderConfig:
+    """The settings with architecture and normalisation filled in from the name where they are absent."""
+    if config.architecture is None:
+        found = describe(config.name)
+        return config.model_copy(
+            update={
+                "name": found.name,
+                "architecture": found.architecture,
+                "normalise": found.normalise if config.normalise is None else config.normalise,
+            }
+        )
+    if config.normalise is None:
+        known = published(config.name)
+        layered = config.architecture.get("feat_extract_norm") == "layer"
+        return config.model_copy(update={"normalise": known.normalise if known else layered})
+    return config
 
 
 def _first_line(fault: Exception) -> str:
     return str(fault).strip().split("\n")[0]
+
+
+def _check_kind(kind: object) -> None:
+    if kind not in KINDS:
+        raise ModelError(f"The encoder's config says model_type {kind!r}; allowed are {', '.join(KINDS)}.")
+
+
+def _architecture(config: HFEncoderConfig) -> Any:
+    """The library's config object. Raises ModelError for kinds and rates that are no encoder here."""
+    data = dict(config.architecture or {})
+    kind = data.pop("model_type", None)
+    _check_kind(kind)
+    arch = _library().AutoConfig.for_model(kind, **data)
+    if getattr(arch, "add_adapter", False) or math.prod(arch.conv_stride) * FEATURE_RATE != SAMPLE_RATE:
+        raise ModelError(
+            f"The encoder {config.name!r} gives features at another rate than {FEATURE_RATE} a second; "
+            "choose one with convolution strides of 320 samples in all and no adapter (add_adapter: false)."
+        )
+    arch.apply_spec_augment = False
+    return arch
 
 
 class HFEncoder(nn.Module):
@@ -58,37 +107,102 @@ class HFEncoder(nn.Module):
 
     def __init__(self, config: HFEncoderConfig) -> None:
         super().__init__()
-        if config.architecture is None:
-            config = describe(config.name)
-        lib = _library()
-        data = dict(config.architecture or {})
-        kind = data.pop("model_type", None)
-        if kind not in KINDS:
-            raise ModelError(
-                f"The encoder's config says model_type {kind!r}; allowed are {', '.join(KINDS)}."
-            )
-        arch = lib.AutoConfig.for_model(kind, **data)
-        arch.apply_spec_augment = False
-        self.config = config
-        self.model = getattr(lib, KINDS[kind])(arch)
+        self.config = complete(config)
+        arch = _architecture(self.config)
+        build = getattr(_library(), KINDS[arch.model_type])
+        self.model = build._from_config(arch, attn_implementation=ATTENTION[arch.model_type])
+        if self.config.checkpointing:
+            self.model.activation_checkpointing_enable()
         self.size = int(arch.hidden_size)
-        for parameter in self.model.feature_extractor.parameters():
-            parameter.requires_grad_(False)
+        self.steps = tuple(zip(arch.conv_kernel, arch.conv_stride, strict=True))
+        self.model.feature_extractor._freeze_parameters()
+        for name, parameter in self.model.named_parameters():
+            if name in UNTRAINED:
+                parameter.requires_grad_(False)
+
+    @property
+    def shortest(self) -> int:
+        """Samples of the shortest sound that has a feature."""
+        samples = 1
+        for kernel, stride in reversed(self.steps):
+            samples = (samples - 1) * stride + kernel
+        return samples
 
     def load_pretrained(self) -> None:
         """Replace the weights by the published ones of `config.name`. Raises ModelError where they can't be had."""
         try:
-            found = type(self.model).from_pretrained(self.config.name, config=self.model.config)
-        except (OSError, ValueError) as fault:
+            found, told = type(self.model).from_pretrained(
+                self.config.name, config=self.model.config, output_loading_info=True
+            )
+        except (OSError, ValueError, RuntimeError) as fault:
             raise ModelError(
                 f"The weights of {self.config.name!r} can't be had: {_first_line(fault)} Give a local folder as the "
                 "encoder's name, or set encoder.pretrained to false to begin with random weights."
             ) from None
+        missing = sorted(set(told["missing_keys"]) - UNTRAINED)
+        if missing:
+            raise ModelError(
+                f"The weights of {self.config.name!r} lack {missing[:3]} ({len(missing)} tensors in all); they are "
+                "another architecture's than the encoder's settings."
+            )
         self.model.load_state_dict(found.state_dict())
 
-    def forward(self, samples: torch.Tensor) -> torch.Tensor:
-        """Samples (B, N) at 16 kHz, all of one length → (B, T, size)."""
+    def counts(self, lengths: torch.Tensor) -> torch.Tensor:
+        """Samples (B,) → features (B,) of each row, before any adaptor."""
+        for kernel, stride in self.steps:
+            lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
+        return lengths
+
+    def forward(
+        self,
+        samples: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        frames: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Samples (B, N) at 16 kHz → features (B, T, size); row b is what lengths[b] samples alone would give.
+
+        lengths: (B,) samples that are each row's own, all by default; what is behind them never counts, and neither
+        does the rest of a result's row behind its own features (`counts`). On the CPU they cost no wait for a device.
+        frames: (B,) for an adaptor before the transformer: each row's features are brought to so many frames.
+        Raises ModelError for a row too short for one feature.
+        """
+        self._check(samples.shape[1] if lengths is None else int(lengths.min()))
+        samples, lengths = trim(samples, lengths)
         if self.config.normalise:
-            spread = samples.var(-1, keepdim=True, unbiased=False)
-            samples = (samples - samples.mean(-1, keepdim=True)) / torch.sqrt(spread + 1e-7)
-        return self.model(samples).last_hidden_state
+            samples = normalise(samples, lengths)
+        if lengths is None and frames is None:
+            return self.model(samples).last_hidden_state
+        features = self._convolve(samples, lengths)
+        counts = None if lengths is None else self.counts(lengths)
+        if frames is not None:
+            have = torch.full_like(frames, features.shape[1]) if counts is None else counts.to(frames.device)
+            features = adapt_aligned_rows(features, frames, have)
+            counts = None if int(frames.min()) == features.shape[1] else frames
+        return self._contextualise(features, counts)
+
+    def _check(self, shortest: int) -> None:
+        if shortest < self.shortest:
+            raise ModelError(
+                f"A sound of {shortest} samples is too short for the encoder {self.config.name!r}; the shortest has "
+                f"{self.shortest} ({1000 * self.shortest / SAMPLE_RATE:g} ms at 16 kHz). Leave it out, or add silence."
+            )
+
+    def _convolve(self, samples: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+        """The library's convolutional extractor, its norm over time on each row's own frames: (B, N) → (B, T, C)."""
+        x = samples[:, None]
+        for layer, (kernel, stride) in zip(self.model.feature_extractor.conv_layers, self.steps, strict=True):
+            if lengths is not None:
+                lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
+            norm = getattr(layer, "layer_norm", None)
+            if lengths is not None and isinstance(norm, nn.GroupNorm):
+                x = layer.activation(group_norm(layer.conv(x), lengths, norm))
+            else:
+                x = layer(x)
+        return x.transpose(1, 2)
+
+    def _contextualise(self, features: torch.Tensor, counts: torch.Tensor | None) -> torch.Tensor:
+        """The library's projection and transformer; frames behind a row's counts (B,) are zeros nobody attends to."""
+        projected = self.model.feature_projection(features)
+        hidden = projected[0] if isinstance(projected, tuple) else projected
+        own = None if counts is None else frame_mask(counts.to(features.device), features.shape[1])
+        return self.model.encoder(hidden, attention_mask=own)[0]

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from unitalker.config import FEATURE_RATE, SAMPLE_RATE, MiniEncoderConfig
+from unitalker.models.adaptor import frame_mask
 from unitalker.models.frontend import (
     HOP,
     RANGE_DB,
@@ -18,6 +19,7 @@ from unitalker.models.frontend import (
     mel_filters,
 )
 from unitalker.models.layers import Conv
+from unitalker.models.padding import trim
 
 STEP = SAMPLE_RATE // FEATURE_RATE
 """Samples between features; feature k stands at sample k·STEP."""
@@ -39,9 +41,11 @@ class Block(nn.Module):
         self.mix = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, T, C) → (B, T, C)."""
-        return x + self.dropout(self.mix(F.relu(self.conv(self.norm(x)))))
+    def forward(self, x: torch.Tensor, own: torch.Tensor | None = None) -> torch.Tensor:
+        """(B, T, C) → (B, T, C). own: (B, T, 1) bool, frames that belong to their row; the others are heard as zeros."""
+        normed = self.norm(x)
+        normed = normed if own is None else normed.masked_fill(~own, 0.0)
+        return x + self.dropout(self.mix(F.relu(self.conv(normed))))
 
 
 class MiniEncoder(nn.Module):
@@ -84,25 +88,41 @@ class MiniEncoder(nn.Module):
         """
         return level(log_mel(samples, self.filters if filters is None else filters), state)
 
-    def encode_mel(self, mel: torch.Tensor) -> torch.Tensor:
+    def encode_mel(self, mel: torch.Tensor, counts: torch.Tensor | None = None) -> torch.Tensor:
         """Levelled log-mel (B, M, 2·mels), its first frame at time 0 → features (B, ceil(M / 2), width).
 
         Feature k reads mel frames 2k−3 … 2k: nothing ahead of its own time. Frames before the first are silence.
+        counts: (B,) features that belong to each row of a padded batch.
         """
         bands = self.config.mels
         quiet = torch.cat([mel.new_full((bands,), level) for level in SILENCE]).expand(
             len(mel), MEL_KERNEL - 1, -1
         )
         x = self.entry(torch.cat([quiet, mel], 1).transpose(1, 2)).transpose(1, 2)
+        own = None if counts is None else frame_mask(counts, x.shape[1])[..., None]
         for block in self.blocks:
-            x = block(x)
+            x = block(x, own)
         return self.norm(x)
 
-    def forward(self, samples: torch.Tensor, filters: torch.Tensor | None = None) -> torch.Tensor:
-        """Samples (B, N) at 16 kHz → features (B, N // 320 + 1 + TAIL, width). filters: as in `mel_features`."""
+    def counts(self, lengths: torch.Tensor) -> torch.Tensor:
+        """Samples (B,) → features (B,) of each row."""
+        return torch.div(lengths, STEP, rounding_mode="floor") + 1 + TAIL
+
+    def forward(
+        self,
+        samples: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        filters: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Samples (B, N) at 16 kHz → features (B, N // 320 + 1 + TAIL, width). filters: as in `mel_features`.
+
+        lengths: (B,) samples that are each row's own, all by default; row b is what they alone would give, and what
+        is behind its own features (`counts`) means nothing.
+        """
+        samples, lengths = trim(samples, lengths)
         count = samples.shape[-1] // STEP + 1 + TAIL
         need = (MEL_PER_FEATURE * (count - 1)) * HOP + WINDOW
         padded = F.pad(samples, (WINDOW // 2, max(0, need - WINDOW // 2 - samples.shape[-1])))[:, :need]
         with torch.autocast(samples.device.type, enabled=False):
             mel = self.mel_features(padded, LevelState(), filters)
-        return self.encode_mel(mel)
+        return self.encode_mel(mel, None if lengths is None else self.counts(lengths))

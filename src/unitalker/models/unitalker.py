@@ -16,7 +16,14 @@ from unitalker.config import (
     UniTalkerConfig,
 )
 from unitalker.errors import ModelError, unknown
-from unitalker.models.decoder import TCNDecoder, adapt_aligned, adapt_clock, frame_mask
+from unitalker.models.adaptor import (
+    adapt_aligned,
+    adapt_aligned_rows,
+    adapt_clock,
+    adapt_clock_rows,
+    frame_mask,
+)
+from unitalker.models.decoder import TCNDecoder
 from unitalker.models.mini import MiniEncoder
 from unitalker.models.transformer import CrossDecoder, TransformerDecoder
 
@@ -56,8 +63,8 @@ class UniTalker(nn.Module):
 
     def __init__(self, config: UniTalkerConfig) -> None:
         super().__init__()
-        self.config = config
         self.encoder = build_encoder(config)
+        self.config = config.model_copy(update={"encoder": self.encoder.config})
         self.decoder = build_decoder(self.encoder.size, config)
         self.heads = nn.ModuleDict(
             {name: _zero_head(config.decoder.width, dim) for name, dim in config.heads.items()}
@@ -81,6 +88,18 @@ class UniTalker(nn.Module):
             return (weights[:, None] * table[rows]).sum(0, keepdim=True)
         return self.decoder.identity(torch.as_tensor(mixture, device=table.device))
 
+    def features(
+        self, samples: torch.Tensor, frames: int | torch.Tensor, lengths: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Samples (B, N) at 16 kHz → the encoder's features (B, T, F), for `hidden`.
+
+        frames: motion frames of all rows or of each (B,), read where the adaptor stands before the transformer.
+        lengths: (B,) samples that are each row's own in a padded batch; `encoder.counts` tells their features.
+        """
+        if self.config.adaptor != "before_transformer":
+            return self.encoder(samples, lengths)
+        return self.encoder(samples, lengths, torch.as_tensor(frames).expand(len(samples)))
+
     def hidden(
         self,
         features: torch.Tensor,
@@ -95,13 +114,15 @@ class UniTalker(nn.Module):
         fps and frames may be (B,), one a row; the result is then max(frames) long. counts: (B,) features that belong
         to each row of a padded batch. With the adaptor before the transformer, features come at the motion's rate.
         """
-        rows = None if counts is None else frame_mask(counts, features.shape[1])
         if self.config.adaptor == "after_decoder":
-            return self.adapt(self.decoder(features, identity, rows), fps, frames, start, counts)
+            own = None if counts is None else frame_mask(counts, features.shape[1]).to(features.device)
+            return self.adapt(self.decoder(features, identity, own), fps, frames, start, counts)
         if self.config.adaptor == "after_encoder":
             features = self.adapt(features, fps, frames, start, counts)
-        rows = frame_mask(frames, features.shape[1]) if isinstance(frames, torch.Tensor) else None
-        return self.decoder(features, identity, rows)
+        own = None
+        if isinstance(frames, torch.Tensor):
+            own = frame_mask(frames, features.shape[1]).to(features.device)
+        return self.decoder(features, identity, own)
 
     def adapt(
         self,
@@ -115,28 +136,15 @@ class UniTalker(nn.Module):
 
         fps, frames and counts as in `hidden`; frames after a row's own are zeros.
         """
-        if isinstance(frames, torch.Tensor) or isinstance(fps, torch.Tensor) or counts is not None:
-            return self._adapt_rows(x, fps, frames, start, counts)
-        if self.config.grid == "aligned_corners":
-            return adapt_aligned(x, frames)
-        return adapt_clock(x, frames, fps, FEATURE_RATE, start)
-
-    def _adapt_rows(
-        self,
-        x: torch.Tensor,
-        fps: float | torch.Tensor,
-        frames: int | torch.Tensor,
-        start: int,
-        counts: torch.Tensor | None,
-    ) -> torch.Tensor:
-        count = len(x)
-        rates = torch.as_tensor(fps, dtype=torch.float64).expand(count).tolist()
-        wanted = torch.as_tensor(frames).expand(count).tolist()
-        have = [x.shape[1]] * count if counts is None else counts.tolist()
-        pieces = [
-            self.adapt(x[i : i + 1, : have[i]], rates[i], wanted[i], start).squeeze(0) for i in range(count)
-        ]
-        return nn.utils.rnn.pad_sequence(pieces, batch_first=True)
+        aligned = self.config.grid == "aligned_corners"
+        if isinstance(frames, int) and isinstance(fps, float | int) and counts is None:
+            return adapt_aligned(x, frames) if aligned else adapt_clock(x, frames, fps, FEATURE_RATE, start)
+        wanted = torch.as_tensor(frames).expand(len(x))
+        have = torch.as_tensor(x.shape[1] if counts is None else counts, device=wanted.device).expand(len(x))
+        if aligned:
+            return adapt_aligned_rows(x, wanted, have)
+        rates = torch.as_tensor(fps, dtype=torch.float64, device=wanted.device).expand(len(x))
+        return adapt_clock_rows(x, wanted, rates, FEATURE_RATE, have, start)
 
     def codes(
         self,
@@ -155,7 +163,7 @@ class UniTalker(nn.Module):
         self, samples: torch.Tensor, identity: torch.Tensor, fps: float, frames: int, heads: Sequence[str]
     ) -> dict[str, torch.Tensor]:
         """Samples (B, N), identity embeddings (B, E) → codes (B, frames, head_dim) of each head asked for."""
-        return self.codes(self.encoder(samples), identity, fps, frames, heads)
+        return self.codes(self.features(samples, frames), identity, fps, frames, heads)
 
     def head(self, name: str) -> nn.Module:
         """One head. Raises ModelError with the nearest names."""

@@ -154,7 +154,7 @@ class Trainer:
         if isinstance(encoder, MiniEncoder):
             place = torch.arange(encoder.config.mels) / encoder.config.mels
             heard = (place < batch.hole[:, :1]) | (place >= batch.hole[:, 1:])
-            return encoder(batch.samples, self.warped[batch.warp] * heard[:, None, :])
+            return encoder(batch.samples, filters=self.warped[batch.warp] * heard[:, None, :])
         return encoder(batch.samples)
 
     def loss(self, batch: Batch) -> torch.Tensor:

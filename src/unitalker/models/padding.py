@@ -1,0 +1,50 @@
+"""Padded batches of sound: what lies behind a row's own samples never counts."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from unitalker.models.adaptor import frame_mask
+
+
+def trim(samples: torch.Tensor, lengths: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Samples (B, N) and the number of each row's own (B,) → samples cut to the longest, zeros behind each row.
+
+    The lengths come back on the samples' device, or None where every row is whole.
+    """
+    if lengths is None:
+        return samples, None
+    shortest, longest = lengths.aminmax()
+    samples = samples[:, : int(longest)]
+    if int(shortest) == samples.shape[1]:
+        return samples, None
+    lengths = lengths.to(samples.device, non_blocking=True)
+    return samples.masked_fill(~frame_mask(lengths, samples.shape[1]), 0.0), lengths
+
+
+def normalise(samples: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+    """Zero mean and unit variance of each row's own samples, variance + 1e-7 as transformers' feature extractors do.
+
+    Samples (B, N), zeros behind each row's lengths (B,); they stay zeros.
+    """
+    if lengths is None:
+        spread = samples.var(-1, keepdim=True, unbiased=False)
+        return (samples - samples.mean(-1, keepdim=True)) / torch.sqrt(spread + 1e-7)
+    own, count = frame_mask(lengths, samples.shape[1]), lengths[:, None]
+    centred = (samples - samples.sum(-1, keepdim=True) / count) * own
+    return centred / torch.sqrt(centred.square().sum(-1, keepdim=True) / count + 1e-7)
+
+
+def group_norm(x: torch.Tensor, counts: torch.Tensor, norm: nn.GroupNorm) -> torch.Tensor:
+    """A GroupNorm with one channel a group over each row's own frames: (B, C, T), counts (B,) → (B, C, T).
+
+    What is behind a row's frames is replaced by the row's mean, so that one pass finds the variance of the rest.
+    """
+    wide = x.float()
+    own, count = frame_mask(counts, x.shape[-1])[:, None], counts[:, None, None]
+    mean = wide.masked_fill(~own, 0.0).sum(-1, keepdim=True) / count
+    wide = torch.where(own, wide, mean)
+    spread = wide.var(-1, keepdim=True, unbiased=False) * (x.shape[-1] / count)
+    scale = torch.rsqrt(spread + norm.eps) * norm.weight[:, None]
+    return torch.addcmul(norm.bias[:, None] - mean * scale, wide, scale).to(x.dtype)

@@ -1,0 +1,90 @@
+"""The published speech encoders and the models of the paper, by name: plain settings, nothing is asked of a network."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from unitalker.errors import ModelError, unknown
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A published encoder. name: on the Hugging Face Hub; architecture: what differs from the transformers library's
+    defaults for its model_type; normalise: zero mean and unit variance per clip, as it was trained."""
+
+    name: str
+    architecture: dict[str, Any]
+    normalise: bool
+
+
+_WAVLM = {"model_type": "wavlm", "activation_dropout": 0.0, "feat_proj_dropout": 0.1, "layerdrop": 0.05}
+_XLSR = {
+    "model_type": "wav2vec2",
+    "activation_dropout": 0.0,
+    "conv_bias": True,
+    "do_stable_layer_norm": True,
+    "feat_extract_norm": "layer",
+    "feat_proj_dropout": 0.1,
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_attention_heads": 16,
+    "num_hidden_layers": 24,
+}
+
+ENCODERS = {
+    "wavlm-base": Encoder("microsoft/wavlm-base", _WAVLM, False),
+    "wavlm-base-plus": Encoder("microsoft/wavlm-base-plus", _WAVLM, False),
+    "wav2vec2-base-960h": Encoder(
+        "facebook/wav2vec2-base-960h", {"model_type": "wav2vec2", "feat_proj_dropout": 0.1}, True
+    ),
+    "wav2vec2-large-xlsr-53": Encoder("facebook/wav2vec2-large-xlsr-53", _XLSR, True),
+    "hubert-base": Encoder(
+        "facebook/hubert-base-ls960", {"model_type": "hubert", "feat_proj_dropout": 0.1}, True
+    ),
+}
+"""Short name → encoder."""
+
+
+def published(name: str) -> Encoder | None:
+    """The encoder of a short name or a Hub name, None for any other."""
+    for short, encoder in ENCODERS.items():
+        if name in (short, encoder.name):
+            return encoder
+    return None
+
+
+def _paper(encoder: str) -> dict[str, Any]:
+    return {
+        "encoder": {"kind": "hf", "name": ENCODERS[encoder].name},
+        "adaptor": "after_encoder",
+        "grid": "aligned_corners",
+        "decoder": {"kind": "tcn"},
+    }
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "unitalker-b": _paper("wavlm-base-plus"),
+    "unitalker-l": _paper("wav2vec2-large-xlsr-53"),
+    "mini": {
+        "encoder": {"kind": "mini"},
+        "adaptor": "after_decoder",
+        "grid": "clock",
+        "decoder": {"kind": "tcn", "ahead": (1, 1, 0)},
+    },
+}
+"""Model name → the settings of UniTalkerConfig that do not come from the data."""
+
+
+def preset(name: str) -> dict[str, Any]:
+    """Settings of encoder, adaptor, grid and decoder by model name; identities and heads come from the data.
+
+    With the paper's eight datasets (934 identities, heads of 512, 512, 512, 52, 413 and 51 numbers), 91,852,084
+    parameters of unitalker-b train and 312,964,420 of unitalker-l: the paper's 92 M and 313 M. 4,200,448 and
+    4,210,176 more, the convolutional extractor's, stay as they were published, as does the vector of SpecAugment.
+    Raises ModelError with the nearest names.
+    """
+    if name not in PRESETS:
+        raise ModelError(unknown("preset", name, PRESETS))
+    return deepcopy(PRESETS[name])
