@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import pytest
 import torch
 from torch import nn
 
 from unitalker.config import CrossDecoderConfig, TransformerDecoderConfig, UniTalkerConfig
-from unitalker.errors import ConfigError
+from unitalker.errors import ConfigError, ModelError
 from unitalker.models import transformer
+from unitalker.models.autoregressive import AutoregressiveDecoder
 from unitalker.models.transformer import Attention, CrossDecoder, TransformerDecoder, past_bias, positions
+from unitalker.models.unitalker import UniTalker
 
 
 def settings(decoder: dict[str, object], **changes: object) -> UniTalkerConfig:
@@ -145,6 +148,73 @@ def test_dropout_of_the_own_frame_takes_whole_heads() -> None:
     assert torch.equal(out[..., 0], out[..., 1])
     assert set(out.unique().tolist()) == {0.0, 2.0}
     assert abs((out > 0).float().mean().item() - 0.5) < 0.05
+
+
+def autoregressive(layers: int = 1, **changes: object) -> UniTalker:
+    decoder = {"kind": "autoregressive", "layers": layers, "dropout": 0.0, "period": 7} | changes
+    return cast(UniTalker, stirred(UniTalker(settings(decoder))))
+
+
+def slow_road(model: UniTalker, features: torch.Tensor, who: torch.Tensor, name: str) -> torch.Tensor:
+    """FaceFormer's loop with the library's layers: every frame computes all frames before it again."""
+    decoder = model.decoder
+    assert isinstance(decoder, AutoregressiveDecoder)
+    theirs, audio = library_layers(decoder.layers, 16, 4), decoder.map(features)
+    fed, codes = who[:, None], torch.empty(0)
+    for n in range(1, features.shape[1] + 1):
+        mine = torch.ones(n, features.shape[1]).scatter_(1, torch.arange(n)[:, None], 0).bool()
+        x = theirs(fed + slow_positions(n, 16, 7), audio, tgt_mask=slow_mask(4, 7, n), memory_mask=mine)
+        codes = model.head(name)(x)
+        fed = torch.cat([fed, who[:, None] + decoder.motion[name](codes[:, -1:])], 1)
+    return codes
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_autoregressive_equals_the_slow_road(layers: int) -> None:
+    model = autoregressive(layers)
+    features, who = torch.randn(1, 20, 16), model.embed({"set/b": 1.0})
+    with torch.inference_mode():
+        codes = model.codes(features, who, 25, 20, ["weights", "points"])
+        for name, made in codes.items():
+            assert torch.allclose(made, slow_road(model, features, who, name), atol=1e-5)
+
+
+def test_fed_with_its_own_codes_all_frames_at_once_are_the_same() -> None:
+    model = autoregressive(2, teacher_forcing=True)
+    features, who = torch.randn(3, 20, 16), model.embed([0, 1, 2])
+    with torch.inference_mode():
+        free = model.codes(features, who, 25, 20, ["weights", "points"])
+        forced = model.train().codes(features, who, 25, 20, ["weights", "points"], true=free)
+        other = model.codes(features, who, 25, 20, ["points"], true={"points": free["points"] + 9})
+    assert all(torch.allclose(free[n], forced[n], atol=1e-5) for n in free)
+    assert torch.allclose(free["points"][:, 0], other["points"][:, 0], atol=1e-5)
+    assert not torch.allclose(free["points"][:, 1], other["points"][:, 1], atol=1e-3)
+
+
+def test_gradients_of_the_free_road_equal_those_of_the_slow_one() -> None:
+    model = autoregressive()
+    features, who = torch.randn(1, 8, 16), model.embed({"set/a": 1.0})
+    found = []
+    for road in (
+        model.codes(features, who, 25, 8, ["points"])["points"],
+        slow_road(model, features, who, "points"),
+    ):
+        parts = model.decoder.map.weight, model.heads["points"].weight, model.decoder.identity.weight
+        found.append(torch.autograd.grad(road.square().sum(), parts, retain_graph=True))
+    for fast, slow in zip(*found, strict=True):
+        assert fast.abs().max() > 0
+        assert torch.allclose(fast, slow, rtol=1e-3, atol=1e-4)
+
+
+def test_what_an_autoregressive_decoder_can_not_do_is_a_sentence() -> None:
+    model = autoregressive(teacher_forcing=True).train()
+    features, who = torch.randn(1, 8, 16), model.embed({"set/a": 1.0})
+    with pytest.raises(ModelError, match="no hidden states that heads share"):
+        model.hidden(features, who, 25, 8)
+    with pytest.raises(ModelError, match="needs the true codes of 'points'"):
+        model.codes(features, who, 25, 8, ["points"], true={"weights": torch.zeros(1, 8, 5)})
+    with pytest.raises(ConfigError, match="teacher_forcing must run at the motion's rate"):
+        settings({"kind": "autoregressive", "teacher_forcing": True}, adaptor="after_decoder")
 
 
 def test_heads_that_do_not_share_the_width_are_a_sentence() -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 import unitalker
 from unitalker.animation.roads import head_codes

@@ -1,17 +1,18 @@
-"""Roads from blocks of sound to hidden states: exact chunks for our encoder, cross-faded windows for the others.
+"""Roads from blocks of sound to codes: exact chunks for our encoder, cross-faded windows for the others.
 
-Both take an iterator of sample blocks of any size and yield hidden states in frame order, with memory bounded by one
-chunk. How the blocks are cut never changes what comes out: chunk edges are set by the clock alone.
+Both take an iterator of sample blocks of any size and yield frames in order, with memory bounded by one chunk. How
+the blocks are cut never changes what comes out: chunk edges are set by the clock alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 
 from unitalker.config import FEATURE_RATE, SAMPLE_RATE
+from unitalker.models.autoregressive import AutoregressiveDecoder
 from unitalker.models.frontend import HOP, WINDOW, LevelState
 from unitalker.models.mini import MEL_PER_FEATURE, STEP, TAIL, MiniEncoder
 from unitalker.models.unitalker import UniTalker
@@ -26,15 +27,41 @@ OVERLAP_SECONDS = 5
 """The release's windows for long sound: 25 s, 5 s shared with the next, linear cross-fade."""
 
 
+def head_codes(
+    model: UniTalker, blocks: Iterable[np.ndarray], identity: torch.Tensor, fps: float, names: Sequence[str]
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Blocks of samples (n,) → pieces {head: codes (1, frames, head_dim)}; in all round(seconds · fps) frames.
+
+    An autoregressive decoder begins every window anew; what it made of the last one is cross-faded like the rest.
+    """
+    if not isinstance(model.decoder, AutoregressiveDecoder):
+        for states in hidden_states(model, blocks, identity, fps):
+            with torch.inference_mode():
+                yield {name: model.head(name)(states) for name in names}
+        return
+
+    def window(features: torch.Tensor, frames: int) -> torch.Tensor:
+        codes = model.codes(features, identity, fps, frames, names)
+        return torch.cat([codes[name] for name in names], -1)
+
+    widths = [model.config.heads[name] for name in names]
+    with torch.inference_mode():
+        for piece in _windows(model, blocks, fps, window):
+            yield dict(zip(names, piece.split(widths, -1), strict=True))
+
+
 def hidden_states(
     model: UniTalker, blocks: Iterable[np.ndarray], identity: torch.Tensor, fps: float
 ) -> Iterator[torch.Tensor]:
     """Blocks of samples (n,) → pieces (1, frames, width) of hidden states; in all round(seconds · fps) frames."""
     shape = (model.config.adaptor, model.config.grid, model.config.decoder.kind)
     exact = isinstance(model.encoder, MiniEncoder) and shape == ("after_decoder", "clock", "tcn")
-    road = _exact if exact else _windows
+
+    def window(features: torch.Tensor, frames: int) -> torch.Tensor:
+        return model.hidden(features, identity, fps, frames)
+
     with torch.inference_mode():
-        yield from road(model, blocks, identity, fps)
+        yield from _exact(model, blocks, identity, fps) if exact else _windows(model, blocks, fps, window)
 
 
 class MelStream:
@@ -131,8 +158,12 @@ def _between(
 
 
 def _windows(
-    model: UniTalker, blocks: Iterable[np.ndarray], identity: torch.Tensor, fps: float
+    model: UniTalker,
+    blocks: Iterable[np.ndarray],
+    fps: float,
+    window: Callable[[torch.Tensor, int], torch.Tensor],
 ) -> Iterator[torch.Tensor]:
+    """window: features (1, T, F) of a window and its count of motion frames → what is made of it (1, frames, C)."""
     step = (WINDOW_SECONDS - OVERLAP_SECONDS) * SAMPLE_RATE
     size = WINDOW_SECONDS * SAMPLE_RATE
     held, origin, tail = np.zeros(0, np.float32), 0, None
@@ -142,7 +173,9 @@ def _windows(
             final = end and len(held) <= size
             start = frame_count(origin / SAMPLE_RATE, fps)
             stop = frame_count((origin + len(held[:size])) / SAMPLE_RATE, fps)
-            states = _window(model, held[:size], identity, fps, stop - start)
+            if start == stop:
+                return
+            states = window(_features(model, held[:size], stop - start), stop - start)
             if tail is not None:
                 states = _fade(tail, states)
             keep = stop - start if final else frame_count((origin + step) / SAMPLE_RATE, fps) - start
@@ -152,13 +185,10 @@ def _windows(
             held, origin = (held[:0], origin) if final else (held[step:], origin + step)
 
 
-def _window(
-    model: UniTalker, samples: np.ndarray, identity: torch.Tensor, fps: float, frames: int
-) -> torch.Tensor:
+def _features(model: UniTalker, samples: np.ndarray, frames: int) -> torch.Tensor:
     shortest = 400
     padded = np.pad(samples, (0, max(0, shortest - len(samples))))
-    features = model.encoder(torch.as_tensor(padded, dtype=torch.float32)[None])
-    return model.hidden(features, identity, fps, frames)
+    return model.features(torch.as_tensor(padded, dtype=torch.float32)[None], frames)
 
 
 def _fade(tail: torch.Tensor, states: torch.Tensor) -> torch.Tensor:

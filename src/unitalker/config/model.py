@@ -118,7 +118,9 @@ class AutoregressiveDecoderConfig(AttentionSettings):
     layers: int = Field(default=1, ge=1, description="Transformer layers.")
     period: int = Field(default=30, ge=1, description="Frames after which positions repeat.")
     teacher_forcing: bool = Field(
-        default=False, description="Training feeds back the true motion instead of the predicted one."
+        default=False,
+        description="Training feeds back the true motion instead of the predicted one: all frames at once, but the "
+        "decoder never meets its own mistakes.",
     )
 
 
@@ -164,6 +166,11 @@ class UniTalkerConfig(Settings):
             raise ValueError("adaptor 'before_transformer' needs an encoder with a transformer (kind 'hf')")
         if self.adaptor == "before_transformer" and self.grid != "aligned_corners":
             raise ValueError("adaptor 'before_transformer' knows no clock; set grid to 'aligned_corners'")
+        forced = self.decoder.kind == "autoregressive" and self.decoder.teacher_forcing
+        if forced and self.adaptor == "after_decoder":
+            raise ValueError(
+                "a decoder with teacher_forcing must run at the motion's rate; choose another adaptor than 'after_decoder'"
+            )
         if self.default_annotation not in self.heads:
             raise ValueError(f"default_annotation {self.default_annotation!r} has no head")
         if len(set(self.identities)) != len(self.identities):

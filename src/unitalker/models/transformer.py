@@ -78,7 +78,7 @@ class Attention(nn.Module):
         pieces = []
         for first in range(0, x.shape[1], QUERIES):
             stop = min(first + QUERIES, x.shape[1])
-            bias = past_bias(self.heads, period, first, stop).to(query)
+            bias = past_bias(self.heads, period, first, stop)[None].to(query)
             pieces.append(self.attend(query[:, :, first:stop], key[:, :, :stop], value[:, :, :stop], bias))
         return torch.cat(pieces, 1)
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from unitalker.config import (
     FEATURE_RATE,
+    AutoregressiveDecoderConfig,
     CrossDecoderConfig,
     TCNDecoderConfig,
     TransformerDecoderConfig,
@@ -23,6 +24,7 @@ from unitalker.models.adaptor import (
     adapt_clock_rows,
     frame_mask,
 )
+from unitalker.models.autoregressive import AutoregressiveDecoder
 from unitalker.models.decoder import TCNDecoder
 from unitalker.models.mini import MiniEncoder
 from unitalker.models.transformer import CrossDecoder, TransformerDecoder
@@ -30,6 +32,7 @@ from unitalker.models.transformer import CrossDecoder, TransformerDecoder
 if TYPE_CHECKING:
     from unitalker.models.hf import HFEncoder
 
+Decoder = TCNDecoder | TransformerDecoder | CrossDecoder | AutoregressiveDecoder
 PIVOT = "pivot"
 
 
@@ -42,7 +45,7 @@ def build_encoder(config: UniTalkerConfig) -> MiniEncoder | HFEncoder:
     return HFEncoder(config.encoder)
 
 
-def build_decoder(features: int, config: UniTalkerConfig) -> TCNDecoder | TransformerDecoder | CrossDecoder:
+def build_decoder(features: int, config: UniTalkerConfig) -> Decoder:
     """The motion decoder that the configuration names, over features of that size."""
     match config.decoder:
         case TCNDecoderConfig():
@@ -51,7 +54,8 @@ def build_decoder(features: int, config: UniTalkerConfig) -> TCNDecoder | Transf
             return TransformerDecoder(features, len(config.identities), config.decoder)
         case CrossDecoderConfig():
             return CrossDecoder(features, len(config.identities), config.decoder)
-    raise ModelError(f"The decoder {config.decoder.kind!r} is not built in yet; use 'tcn'.")
+        case AutoregressiveDecoderConfig():
+            return AutoregressiveDecoder(features, len(config.identities), config.decoder, config.heads)
 
 
 class UniTalker(nn.Module):
@@ -113,7 +117,12 @@ class UniTalker(nn.Module):
 
         fps and frames may be (B,), one a row; the result is then max(frames) long. counts: (B,) features that belong
         to each row of a padded batch. With the adaptor before the transformer, features come at the motion's rate.
+        Raises ModelError for the autoregressive decoder, whose states are each head's own.
         """
+        if isinstance(self.decoder, AutoregressiveDecoder):
+            raise ModelError(
+                "An autoregressive decoder has no hidden states that heads share; ask for the codes of a head."
+            )
         if self.config.adaptor == "after_decoder":
             own = None if counts is None else frame_mask(counts, features.shape[1]).to(features.device)
             return self.adapt(self.decoder(features, identity, own), fps, frames, start, counts)
@@ -154,10 +163,34 @@ class UniTalker(nn.Module):
         frames: int | torch.Tensor,
         names: Sequence[str],
         counts: torch.Tensor | None = None,
+        true: Mapping[str, torch.Tensor] | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Features (B, T, F) → codes (B, frames, head_dim) of each head asked for; see `hidden`."""
-        hidden = self.hidden(features, identity, fps, frames, counts=counts)
-        return {name: self.head(name)(hidden) for name in names}
+        """Features (B, T, F) → codes (B, frames, head_dim) of each head asked for; see `hidden`.
+
+        true: the true codes (B, frames, head_dim) by head, which an autoregressive decoder is fed in training where
+        it is set to `teacher_forcing`; raises ModelError where they are missing then. Nothing else looks at them.
+        """
+        if not isinstance(self.decoder, AutoregressiveDecoder):
+            hidden = self.hidden(features, identity, fps, frames, counts=counts)
+            return {name: self.head(name)(hidden) for name in names}
+        if self.config.adaptor == "after_encoder":
+            features = self.adapt(features, fps, frames, counts=counts)
+        codes = {n: self.decoder(features, identity, n, self.head(n), self._fed(n, true)) for n in names}
+        if self.config.adaptor == "after_decoder":
+            return {n: self.adapt(c, fps, frames, counts=counts) for n, c in codes.items()}
+        return codes
+
+    def _fed(self, name: str, true: Mapping[str, torch.Tensor] | None) -> torch.Tensor | None:
+        """The true codes of a head where they are to be fed back, else none."""
+        decoder = self.config.decoder
+        if decoder.kind != "autoregressive" or not (decoder.teacher_forcing and self.training):
+            return None
+        if true is None or name not in true:
+            raise ModelError(
+                f"Training with teacher_forcing needs the true codes of {name!r}; give them, or set "
+                "decoder.teacher_forcing to false."
+            )
+        return true[name]
 
     def forward(
         self, samples: torch.Tensor, identity: torch.Tensor, fps: float, frames: int, heads: Sequence[str]
