@@ -7,7 +7,14 @@ from importlib.metadata import PackageNotFoundError, version
 from cyclopts import App
 
 from unitalker.cli.animate import EXAMPLES, animate
-from unitalker.cli.data import IMPORT_EXAMPLES, SYNTHESIZE_EXAMPLES, import_corpus, synthesize
+from unitalker.cli.data import (
+    IMPORT_EXAMPLES,
+    SHARD_EXAMPLES,
+    SYNTHESIZE_EXAMPLES,
+    import_corpus,
+    shard,
+    synthesize,
+)
 from unitalker.cli.released import EXAMPLES as RELEASED_EXAMPLES
 from unitalker.cli.released import import_released
 from unitalker.cli.train import EXAMPLES as TRAIN_EXAMPLES
@@ -32,6 +39,7 @@ app = App(
 data = App(name="data", help="Make or convert datasets to train on.", help_format="plaintext")
 data.command(synthesize, name="synthesize", help_epilogue=SYNTHESIZE_EXAMPLES)
 data.command(import_corpus, name="import", help_epilogue=IMPORT_EXAMPLES)
+data.command(shard, name="shard", help_epilogue=SHARD_EXAMPLES)
 app.command(animate, name="animate", help_epilogue=EXAMPLES)
 app.command(models, name="models")
 app.command(evaluate, name="evaluate")

@@ -24,6 +24,11 @@ IMPORT_EXAMPLES = """Examples:
   unitalker data import folder my_takes sets/mine --fps 30 --unit mm    (take1.wav with take1.npy, …)
   unitalker data import folder live_link sets/anna --annotation arkit52"""
 
+SHARD_EXAMPLES = """Examples:
+  unitalker data shard sets/grid -o sets/grid-shards
+  unitalker data shard sets/grid -o sets/grid-shards --clips 2000
+  unitalker train --data sets/grid-shards -o runs/first"""
+
 OUT = Parameter(help="Folder to make the datasets in, one folder each.")
 GOAL = Parameter(
     help="Where the dataset goes: grid writes it into this very folder; facegood gives two and makes a folder for "
@@ -93,4 +98,23 @@ def import_corpus(
     check_unused(kind, choices or FolderChoices())
     for folder in run(source, output):
         print(folder)
+    return 0
+
+
+def shard(
+    source: Annotated[Path, Parameter(help="Dataset folder to copy.")],
+    *,
+    output: Annotated[
+        Path, Parameter(name=("--output", "-o"), help="New folder for the same dataset in shards.")
+    ],
+    clips: Annotated[int, Parameter(help="Clips in a shard.")] = 500,
+) -> int:
+    """Copy a dataset into a few large tar files, which storage reads faster than many small ones; train reads both."""
+    from unitalker.data.dataset import open_dataset
+    from unitalker.data.shards import write_shards
+
+    check_folder(source, output)
+    dataset = open_dataset(source)
+    with bar("Writing shards", len(dataset.clips)) as tell:
+        print(write_shards(dataset, output, clips, tell=lambda _, done: tell(done, ())))
     return 0

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -76,14 +76,25 @@ class Dataset:
             raise DataError(f"{self.name}: the file {relative!r} of the manifest is missing.")
         return path
 
+    def open(self, relative: str) -> BinaryIO:
+        """A file of the dataset, open for reading. Raises DataError as `path` does."""
+        return self.path(relative).open("rb")
+
+    def array(self, relative: str) -> np.ndarray:
+        """Memory-mapped array of an npy file of the dataset. Raises DataError for what is none."""
+        path = self.path(relative)
+        try:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError, TypeError) as fault:
+            raise DataError(f"{self.name}: {path} is not a readable npy array: {fault}.") from None
+
     def motion(self, clip: Clip) -> np.ndarray:
         """Memory-mapped motion of a clip as stored, (T, D). Raises DataError for another shape."""
-        path = self.path(clip.motion)
+        values = self.array(clip.motion)
         try:
-            values = np.load(path, mmap_mode="r", allow_pickle=False)
             values = values.reshape(len(values), -1)
-        except (OSError, ValueError, EOFError, TypeError, AttributeError) as fault:
-            raise DataError(f"{self.name}/{clip.id}: {path} is not a readable npy array: {fault}.") from None
+        except (ValueError, TypeError, AttributeError) as fault:
+            raise DataError(f"{self.name}/{clip.id}: {clip.motion} holds no frames: {fault}.") from None
         if self.stored == "values" and values.shape[1] != len(self.names):
             raise DataError(
                 f"{self.name}/{clip.id}: motion of shape {values.shape} does not have the {len(self.names)} channels "
@@ -106,8 +117,17 @@ class Dataset:
 
 
 def open_dataset(folder: str | Path) -> Dataset:
-    """Read a dataset's manifest. Raises DataError that says what is missing or wrong."""
-    folder = Path(folder)
+    """A dataset from its manifest, in shards or not. Raises DataError that says what is missing or wrong."""
+    data = read_manifest(Path(folder))
+    if "shards" in data:
+        from unitalker.data.shards import sharded
+
+        return sharded(Path(folder), data)
+    return from_manifest(Path(folder), data)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What dataset.json holds, its format checked. Raises DataError that says what is missing or wrong."""
     path = folder / "dataset.json"
     if not path.is_file():
         raise DataError(_no_dataset(folder))
@@ -119,7 +139,7 @@ def open_dataset(folder: str | Path) -> Dataset:
         raise DataError(f"{path} is not valid JSON: {fault}.") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise DataError(f"{path} is not a dataset manifest: its format must be {FORMAT!r}.")
-    return _from_json(folder, data)
+    return data
 
 
 def _no_dataset(folder: Path) -> str:
@@ -132,7 +152,8 @@ def _no_dataset(folder: Path) -> str:
     return f"{folder} is not a dataset: it has no dataset.json; {way}"
 
 
-def _from_json(folder: Path, data: dict[str, Any]) -> Dataset:
+def from_manifest(folder: Path, data: dict[str, Any]) -> Dataset:
+    """The dataset that a manifest describes. Raises DataError for a manifest that lacks something."""
     fields = {"name", "annotation", "fps", "unit", "names", "subjects", "clips"}
     missing = fields - set(data)
     if missing:
