@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from torch import nn
 
+from unitalker.animation.roads import head_codes
 from unitalker.config import CrossDecoderConfig, TransformerDecoderConfig, UniTalkerConfig
 from unitalker.errors import ConfigError, ModelError
 from unitalker.models import transformer
@@ -30,6 +35,7 @@ def settings(decoder: dict[str, object], **changes: object) -> UniTalkerConfig:
 
 def stirred(module: nn.Module) -> nn.Module:
     """The module in evaluation with every parameter random, so that no zero hides a mistake."""
+    torch.manual_seed(0)
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=0.2)
     return module.eval()
@@ -150,8 +156,14 @@ def test_dropout_of_the_own_frame_takes_whole_heads() -> None:
     assert abs((out > 0).float().mean().item() - 0.5) < 0.05
 
 
-def autoregressive(layers: int = 1, **changes: object) -> UniTalker:
-    decoder = {"kind": "autoregressive", "layers": layers, "dropout": 0.0, "period": 7} | changes
+def autoregressive(layers: int = 1, forced: bool = False) -> UniTalker:
+    decoder = {
+        "kind": "autoregressive",
+        "layers": layers,
+        "dropout": 0.0,
+        "period": 7,
+        "teacher_forcing": forced,
+    }
     return cast(UniTalker, stirred(UniTalker(settings(decoder))))
 
 
@@ -180,7 +192,7 @@ def test_autoregressive_equals_the_slow_road(layers: int) -> None:
 
 
 def test_fed_with_its_own_codes_all_frames_at_once_are_the_same() -> None:
-    model = autoregressive(2, teacher_forcing=True)
+    model = autoregressive(2, forced=True)
     features, who = torch.randn(3, 20, 16), model.embed([0, 1, 2])
     with torch.inference_mode():
         free = model.codes(features, who, 25, 20, ["weights", "points"])
@@ -207,7 +219,7 @@ def test_gradients_of_the_free_road_equal_those_of_the_slow_one() -> None:
 
 
 def test_what_an_autoregressive_decoder_can_not_do_is_a_sentence() -> None:
-    model = autoregressive(teacher_forcing=True).train()
+    model = autoregressive(forced=True).train()
     features, who = torch.randn(1, 8, 16), model.embed({"set/a": 1.0})
     with pytest.raises(ModelError, match="no hidden states that heads share"):
         model.hidden(features, who, 25, 8)
@@ -220,3 +232,148 @@ def test_what_an_autoregressive_decoder_can_not_do_is_a_sentence() -> None:
 def test_heads_that_do_not_share_the_width_are_a_sentence() -> None:
     with pytest.raises(ConfigError, match="multiple of heads, not 18 with 4"):
         settings({"kind": "transformer_decoder", "width": 18})
+
+
+KINDS = ["tcn", "transformer", "transformer_decoder", "autoregressive"]
+TINY_WAV2VEC = {
+    "kind": "hf",
+    "name": "none",
+    "normalise": True,
+    "architecture": {
+        "model_type": "wav2vec2",
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 17,
+        "conv_dim": [8] * 7,
+        "num_conv_pos_embeddings": 16,
+        "num_conv_pos_embedding_groups": 2,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("encoder", "adaptor"),
+    [
+        ("mini", "after_encoder"),
+        ("mini", "after_decoder"),
+        ("wav2vec2", "before_transformer"),
+        ("wav2vec2", "after_encoder"),
+        ("wav2vec2", "after_decoder"),
+    ],
+)
+def test_a_row_of_a_padded_batch_equals_the_row_alone(kind: str, encoder: str, adaptor: str) -> None:
+    if encoder == "wav2vec2":
+        pytest.importorskip("transformers")
+    changes: dict[str, object] = {"encoder": TINY_WAV2VEC} if encoder == "wav2vec2" else {}
+    model = UniTalker(settings({"kind": kind}, adaptor=adaptor, **changes))
+    stirred(model.decoder)
+    stirred(model.heads)
+    model.eval()
+    lengths, rates = torch.tensor([16000, 9000, 12345]), torch.tensor([25.0, 30.0, 60.0])
+    frames = (lengths / 16000 * rates).round().long()
+    samples = torch.randn(3, 16000) * 0.1
+    who = model.embed([0, 1, 2])
+    with torch.inference_mode():
+        counts = model.encoder.counts(lengths)
+        batch = model.codes(model.features(samples, frames, lengths), who, rates, frames, ["points"], counts)[
+            "points"
+        ]
+        for row, (length, count) in enumerate(zip(lengths.tolist(), frames.tolist(), strict=True)):
+            own = model.features(samples[row : row + 1, :length], count)
+            alone = model.codes(own, who[row : row + 1], rates[row].item(), count, ["points"])["points"]
+            assert alone.shape == (1, count, 9)
+            assert torch.allclose(batch[row : row + 1, :count], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_dropout_is_for_training_alone(kind: str) -> None:
+    model = UniTalker(settings({"kind": kind}))
+    stirred(model)
+    features, who = torch.randn(1, 30, 16), model.embed({"pivot": 1.0})
+    with torch.inference_mode():
+        still = [model.codes(features, who, 25, 15, ["points"])["points"] for _ in range(2)]
+        moving = [model.train().codes(features, who, 25, 15, ["points"])["points"] for _ in range(2)]
+    assert torch.equal(*still)
+    assert not torch.allclose(*moving, atol=1e-3)
+
+
+def test_windows_of_the_autoregressive_decoder_cross_fade_codes() -> None:
+    """25 s windows, 5 s shared, each begun anew: against a plain loop over whole arrays."""
+    model = autoregressive()
+    fps, names = 5, ["weights", "points"]
+    sound = np.random.default_rng(0).standard_normal(58 * 16000).astype(np.float32) * 0.1
+    who = model.embed({"set/b": 1.0})
+    pieces = list(head_codes(model, [sound[:300_000], sound[300_000:]], who, fps, names))
+    for name in names:
+        made = torch.cat([piece[name] for piece in pieces], 1)[0]
+        want = torch.zeros_like(made)
+        for start in (0, 20, 40):
+            part = torch.tensor(sound[start * 16000 : (start + 25) * 16000])[None]
+            count = part.shape[1] * fps // 16000
+            with torch.inference_mode():
+                codes = model.codes(model.features(part, count), who, fps, count, [name])[name][0]
+            ramp = torch.ones(count, 1)
+            if start:
+                ramp[: 5 * fps, 0] = torch.linspace(0, 1, 5 * fps)
+            if start < 40:
+                ramp[-5 * fps :, 0] = torch.linspace(1, 0, 5 * fps)
+            want[start * fps : start * fps + count] += codes * ramp
+        assert made.shape == (58 * fps, model.config.heads[name])
+        assert torch.allclose(made, want, atol=1e-5)
+
+
+FACEFORMER = Path(__file__).parents[2] / "shared" / "reference" / "faceformer-vocaset"
+NAMES = (
+    ("audio_encoder.", "encoder.model."),
+    ("audio_feature_map.", "decoder.map."),
+    ("vertice_map.", "decoder.motion.mesh."),
+    ("transformer_decoder.layers.", "decoder.layers."),
+    ("vertice_map_r.", "heads.mesh."),
+)
+"""Tensors of the published FaceFormer → their names here."""
+
+
+def faceformer() -> UniTalker:
+    state = torch.load(FACEFORMER / "vocaset.pth", weights_only=True)
+    config = UniTalkerConfig.parse(
+        {
+            "encoder": {
+                "kind": "hf",
+                "architecture": json.loads((FACEFORMER / "encoder_config.json").read_text()),
+                "normalise": True,
+            },
+            "adaptor": "before_transformer",
+            "decoder": {"kind": "autoregressive", "width": 32},
+            "identities": [f"s{i}" for i in range(8)],
+            "heads": {"mesh": 300},
+            "default_annotation": "mesh",
+        }
+    )
+    assert torch.allclose(state.pop("PPE.pe")[0], slow_positions(630, 32, 30), atol=1e-6)
+    subjects = state.pop("obj_vector.weight").T
+    ours = {"decoder.identity.weight": torch.cat([subjects, torch.zeros(1, 32)])}
+    for key, value in state.items():
+        old, new = next(pair for pair in NAMES if key.startswith(pair[0]))
+        ours[new + key.removeprefix(old)] = value
+    model = UniTalker(config).eval()
+    model.load_state_dict(ours)
+    return model
+
+
+@pytest.mark.skipif(not FACEFORMER.is_dir(), reason="the published code's outputs are not here")
+def test_equals_the_published_faceformer() -> None:
+    pytest.importorskip("transformers")
+    model = faceformer()
+    sound, _ = soundfile.read(FACEFORMER / "clip.wav", dtype="float32")
+    samples, expected = torch.tensor(sound)[None], np.load(FACEFORMER / "expected.npz")
+    frames = int(model.encoder.counts(torch.tensor([len(sound)])).item() / 50 * 30)
+    for subject in (0, 5):
+        want = expected[f"subject{subject}"]
+        template = np.load(FACEFORMER / "templates.npz")[f"s{subject}"].reshape(1, 300)
+        assert len(want) == frames
+        with torch.inference_mode():
+            who = model.embed({f"s{subject}": 1.0})
+            made = model.codes(model.features(samples, frames), who, 30, frames, ["mesh"])["mesh"][0]
+        assert np.abs(made.numpy() + template - want).max() < 1e-5
