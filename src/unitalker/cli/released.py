@@ -42,6 +42,7 @@ PIVOT = Parameter(
 
 def import_released(
     checkpoint: Annotated[Path, CHECKPOINT],
+    /,
     *,
     output: Annotated[Path, OUTPUT],
     data_root: Annotated[Path | None, DATA_ROOT] = None,

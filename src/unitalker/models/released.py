@@ -15,7 +15,7 @@ from unitalker.config import HFEncoderConfig, UniTalkerConfig
 from unitalker.errors import ModelError
 from unitalker.files import atomic
 from unitalker.models import checkpoint
-from unitalker.models.released_annotations import PREFIX, annotations_of, head_sizes
+from unitalker.models.released_annotations import annotations_of, head_sizes
 from unitalker.models.released_decoder import POSITIONS, TABLE, decoder_config, people
 from unitalker.models.released_encoder import encoder_config
 from unitalker.models.released_folder import DataFolder
@@ -76,7 +76,7 @@ def import_checkpoint(path: str | Path, output: str | Path, known: Released | No
             "default_annotation": next(iter(annotations)),
         }
     )
-    model = _filled(config, state, left_out, path)
+    model = _filled(config, state, {name: sizes[name] for name in left_out}, path)
     checkpoint.save(output, model, annotations)
     imported = Imported(output, config, left_out, tuple(remarks))
     with atomic(output / "README.md") as draft:
@@ -85,16 +85,17 @@ def import_checkpoint(path: str | Path, output: str | Path, known: Released | No
 
 
 def _filled(
-    config: UniTalkerConfig, state: Mapping[str, torch.Tensor], left_out: Mapping[str, str], path: Path
+    config: UniTalkerConfig, state: Mapping[str, torch.Tensor], left_out: Mapping[str, int], path: Path
 ) -> UniTalker:
-    """The model with the checkpoint's tensors, every one of which must have its place."""
+    """The model with the checkpoint's tensors, every one of which must have its place, also in heads left out."""
     with torch.device("meta"):
         model = UniTalker(config)
     shapes = {k: v.shape for k, v in model.state_dict().items()}
-    unused = {f"{PREFIX}{name}.{part}" for name in left_out for part in ("weight", "bias")}
-    unused |= {POSITIONS} if config.decoder.kind == "transformer_decoder" else set()
-    used = {k: v for k, v in state.items() if k not in unused}
-    model.load_state_dict(matched(used, shapes, path), assign=True)
+    spare = {f"heads.{name}.bias": torch.Size([size]) for name, size in left_out.items()}
+    spare |= {f"heads.{k}.weight": torch.Size([n, config.decoder.width]) for k, n in left_out.items()}
+    known = {POSITIONS} if config.decoder.kind == "transformer_decoder" else set()
+    tensors = matched({k: v for k, v in state.items() if k not in known}, shapes | spare, path)
+    model.load_state_dict({k: v for k, v in tensors.items() if k in shapes}, assign=True)
     return model
 
 
@@ -123,7 +124,8 @@ def model_card(
     """The model's README.md: where it comes from, its heads and identities, what was left out and how to add it."""
     config = imported.config
     assert isinstance(config.encoder, HFEncoderConfig)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     normal = "zero mean and unit variance" if config.encoder.normalise else "as it is"
     lines = [
         f"# Imported from `{path.name}`",

@@ -53,13 +53,12 @@ def _period(state: Mapping[str, torch.Tensor], width: int, source: Path) -> int:
     """Frames after which the checkpoint's positions repeat. Raises ModelError where they are not the release's."""
     if POSITIONS not in state:
         raise ModelError(f"{source} lacks {POSITIONS}, the positions of its transformer decoder.")
-    rows = state[POSITIONS][0] if state[POSITIONS].ndim == 3 else torch.zeros(0, 0)
-    again = (rows[1:] == rows[:1]).all(-1).nonzero() if len(rows) else rows
+    shape = tuple(state[POSITIONS].shape)
+    if len(shape) != 3 or shape[0] != 1 or shape[1] < 1 or shape[2] != width:
+        raise ModelError(f"{source}: {POSITIONS} is {shape}, not (1, frames, {width}).")
+    rows = state[POSITIONS][0]
+    again = (rows[1:] == rows[:1]).all(-1).nonzero()
     period = 1 + int(again[0]) if len(again) else len(rows)
-    if rows.shape != (len(rows), width) or not period:
-        raise ModelError(
-            f"{source}: {POSITIONS} is {tuple(state[POSITIONS].shape)}, not (1, frames, {width})."
-        )
     if not torch.allclose(rows, positions(0, len(rows), width, period), atol=1e-4):
         raise ModelError(
             f"{source}: {POSITIONS} holds other numbers than sines and cosines of the frame number."

@@ -8,13 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile, is_zipfile
+from zipfile import BadZipFile
 
 import numpy as np
 
 from unitalker.annotations.pca import Basis
 from unitalker.errors import ModelError
 from unitalker.models.released_sets import ANNOTATIONS, SETS, ReleasedSet
+from unitalker.models.released_state import unpacked
 
 LARGEST = 4 * 2**30
 """Bytes of a file of the data folder that is read (the published bases have well under one GB)."""
@@ -101,10 +102,7 @@ def safe_names(names: Iterable[Any]) -> tuple[str, ...]:
 
 
 def _sized(path: Path) -> Path:
-    size = path.stat().st_size
-    if is_zipfile(path):
-        with ZipFile(path) as archive:
-            size = max(size, sum(entry.file_size for entry in archive.infolist()))
+    size = unpacked(path)
     if size > LARGEST:
         raise ModelError(
             f"{path} holds {size / 2**30:.1f} GB; a file of the data folder has {LARGEST // 2**30} GB at most."
@@ -124,7 +122,7 @@ def _floats(path: Path, array: np.ndarray) -> np.ndarray:
 def _array(path: Path) -> np.ndarray:
     try:
         return _floats(path, np.load(_sized(path), allow_pickle=False))
-    except (OSError, ValueError, EOFError, AttributeError) as fault:
+    except (OSError, ValueError, EOFError, AttributeError, BadZipFile) as fault:
         raise ModelError(f"{path} is not a readable array of numbers: {fault}.") from None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -48,7 +50,8 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     """
     _check_size(path)
     try:
-        data: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):
+            data: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as fault:  # a damaged file makes the reader raise nearly anything
         reason = str(fault).strip().split("\n")[0].split(". ")[0].rstrip(".")
         raise ModelError(
@@ -67,20 +70,29 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         data = {str(k).removeprefix("module."): v for k, v in data.items()}
     if sum(v.numel() for v in data.values()) * 4 > LARGEST:
         raise ModelError(f"{path} would fill more than {LARGEST // 2**30} GB: no published checkpoint does.")
-    return {canonical(str(k)): _plain(path, str(k), v) for k, v in data.items()}
+    state = {canonical(str(k)): _plain(path, str(k), v) for k, v in data.items()}
+    if len(state) < len(data):
+        raise ModelError(f"{path} has a tensor twice: its weight normalisation is spelt in both ways.")
+    return state
 
 
 def _check_size(path: Path) -> None:
     if not path.is_file():
         raise ModelError(f"There is no checkpoint file {path}.")
-    size = path.stat().st_size
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            size = max(size, sum(entry.file_size for entry in archive.infolist()))
+    size = unpacked(path)
     if size > LARGEST:
         raise ModelError(
             f"{path} has {size / 2**30:.1f} GB; a checkpoint may have {LARGEST // 2**30} GB at most."
         )
+
+
+def unpacked(path: Path) -> int:
+    """Bytes that a file fills when read: those of its entries, where it is an archive."""
+    size = path.stat().st_size
+    if zipfile.is_zipfile(path):
+        with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+            size = max(size, sum(entry.file_size for entry in archive.infolist()))
+    return size
 
 
 def _plain(path: Path, name: str, value: torch.Tensor) -> torch.Tensor:
