@@ -88,6 +88,16 @@ class Dataset:
         except (OSError, ValueError, EOFError, TypeError) as fault:
             raise DataError(f"{self.name}: {path} is not a readable npy array: {fault}.") from None
 
+    def sound(self, clip: Clip) -> tuple[np.ndarray, int]:
+        """Samples (N,) float32 of a clip and their rate. Raises DataError for a file that is no sound."""
+        import soundfile
+
+        try:
+            with self.open(clip.audio) as file:
+                return soundfile.read(file, dtype="float32")
+        except soundfile.LibsndfileError as fault:
+            raise DataError(f"{self.name}/{clip.id}: its audio cannot be read: {fault}") from None
+
     def motion(self, clip: Clip) -> np.ndarray:
         """Memory-mapped motion of a clip as stored, (T, D). Raises DataError for another shape."""
         values = self.array(clip.motion)

@@ -106,7 +106,7 @@ def evaluate(
     for done, clip in enumerate(clips):
         truth, samples = _truth(dataset, clip, animator.annotations.get(dataset.annotation))
         who = f"{dataset.name}/{clip.subject}" if identity == "subject" else identity
-        made = animator.animate(dataset.path(clip.audio), annotations=list(scorers), identity=who)
+        made = animator.animate(dataset.sound(clip), annotations=list(scorers), identity=who)
         words = tuple((float(a), float(b), str(w)) for a, b, w in clip.words)
         for head, scorer in scorers.items():
             scorer.add(Case(clip.id, truth, made[head], samples, words))
@@ -171,8 +171,6 @@ def _has_mesh(annotation: Annotation) -> bool:
 
 def _truth(dataset: Dataset, clip: Clip, annotation: Annotation | None) -> tuple[Motion, np.ndarray]:
     """The captured motion in the annotation's unit and the clip's samples at 16 kHz."""
-    import soundfile
-
     values = np.array(dataset.motion(clip), np.float32) * dataset.scale
     names, unit = dataset.names, dataset.unit
     if dataset.stored == "codes":
@@ -181,8 +179,7 @@ def _truth(dataset: Dataset, clip: Clip, annotation: Annotation | None) -> tuple
                 f"{dataset.name} stores codes of {dataset.annotation!r}, which the model lacks."
             )
         values, names, unit = annotation.decode(values), annotation.names, annotation.unit
-    samples, _ = soundfile.read(str(dataset.path(clip.audio)), dtype="float32")
-    return Motion(values, names, dataset.fps, dataset.annotation, unit), samples
+    return Motion(values, names, dataset.fps, dataset.annotation, unit), dataset.sound(clip)[0]
 
 
 def _rest(animator: Animator, identity: str | None) -> dict[str, float]:
