@@ -61,6 +61,10 @@ def test_round_trip(made: tuple[Dataset, Dataset]) -> None:
         assert np.array_equal(cut.motion(other), np.load(whole.folder / clip.motion))
         with cut.open(other.audio) as file:
             assert file.read() == (whole.folder / clip.audio).read_bytes()
+        samples, rate = soundfile.read(whole.folder / clip.audio, dtype="float32")
+        found = cut.recording(other)
+        assert isinstance(found, tuple) and found[1] == rate and np.array_equal(found[0], samples)
+        assert whole.recording(clip) == whole.path(clip.audio)
     assert cut.extra["note"] == 1
     template = cut.template("s")
     assert template is not None

@@ -88,6 +88,10 @@ class Dataset:
         except (OSError, ValueError, EOFError, TypeError) as fault:
             raise DataError(f"{self.name}: {path} is not a readable npy array: {fault}.") from None
 
+    def recording(self, clip: Clip) -> Path | tuple[np.ndarray, int]:
+        """A clip's sound as an animator takes it: its file, or what `sound` gives where it has none of its own."""
+        return self.path(clip.audio)
+
     def sound(self, clip: Clip) -> tuple[np.ndarray, int]:
         """Samples (N,) float32 of a clip and their rate. Raises DataError for a file that is no sound."""
         import soundfile

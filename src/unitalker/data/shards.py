@@ -39,6 +39,10 @@ Tell = Callable[[str, int], None]
 class ShardedDataset(Dataset):
     """A dataset whose clips' files are places in shards."""
 
+    def recording(self, clip: Clip) -> Path | tuple[np.ndarray, int]:
+        """See Dataset.recording."""
+        return self.sound(clip)
+
     def open(self, relative: str) -> BinaryIO:
         """See Dataset.open; a place in a shard gives its bytes."""
         found = self._place(relative)

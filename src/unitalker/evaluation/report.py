@@ -106,7 +106,7 @@ def evaluate(
     for done, clip in enumerate(clips):
         truth, samples = _truth(dataset, clip, animator.annotations.get(dataset.annotation))
         who = f"{dataset.name}/{clip.subject}" if identity == "subject" else identity
-        made = animator.animate(dataset.sound(clip), annotations=list(scorers), identity=who)
+        made = animator.animate(dataset.recording(clip), annotations=list(scorers), identity=who)
         words = tuple((float(a), float(b), str(w)) for a, b, w in clip.words)
         for head, scorer in scorers.items():
             scorer.add(Case(clip.id, truth, made[head], samples, words))

@@ -151,7 +151,7 @@ def _animated(
     who = f"{dataset.name}/{clip.subject}"
     name = annotation.name
     made = model.animate(
-        dataset.sound(clip),
+        dataset.recording(clip),
         annotations=[name],
         identity=who if who in model.identities else PIVOT,
         fps=dataset.fps,
