@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +12,7 @@ import soundfile
 import torch
 from torch import nn
 
+from slow_decoders import library_layers, settings, slow_mask, slow_positions, stirred
 from unitalker.animation.roads import head_codes
 from unitalker.config import CrossDecoderConfig, TransformerDecoderConfig, UniTalkerConfig
 from unitalker.errors import ConfigError, ModelError
@@ -20,54 +20,6 @@ from unitalker.models import transformer
 from unitalker.models.autoregressive import AutoregressiveDecoder
 from unitalker.models.transformer import Attention, CrossDecoder, TransformerDecoder, past_bias, positions
 from unitalker.models.unitalker import UniTalker
-
-
-def settings(decoder: dict[str, object], **changes: object) -> UniTalkerConfig:
-    data: dict[str, object] = {
-        "encoder": {"kind": "mini", "width": 16, "mels": 40},
-        "decoder": {"width": 16} | decoder,
-        "identities": ("set/a", "set/b"),
-        "heads": {"weights": 5, "points": 9},
-        "default_annotation": "weights",
-    }
-    return UniTalkerConfig.parse(data | changes)
-
-
-def stirred(module: nn.Module) -> nn.Module:
-    """The module in evaluation with every parameter random, so that no zero hides a mistake."""
-    torch.manual_seed(0)
-    for parameter in module.parameters():
-        nn.init.normal_(parameter, std=0.2)
-    return module.eval()
-
-
-def slow_mask(heads: int, period: int, frames: int) -> torch.Tensor:
-    """The bias one number at a time; slopes as the geometric sequences of the ALiBi paper's text."""
-    known = {1: [2**-8], 2: [2**-4, 2**-8], 4: [2**-2, 2**-4, 2**-6, 2**-8]}
-    eighths = [2**-k for k in range(1, 9)]
-    slope = known[heads] if heads in known else known[4] + eighths[0::2][: heads - 4]
-    mask = torch.full((heads, frames, frames), -math.inf)
-    for head in range(heads):
-        for now in range(frames):
-            for then in range(now + 1):
-                mask[head, now, then] = -slope[head] * ((now - then) // period)
-    return mask
-
-
-def slow_positions(frames: int, width: int, period: int) -> torch.Tensor:
-    table = torch.zeros(frames, width)
-    for frame in range(frames):
-        for channel in range(width):
-            angle = (frame % period) / 10000 ** (2 * (channel // 2) / width)
-            table[frame, channel] = math.cos(angle) if channel % 2 else math.sin(angle)
-    return table
-
-
-def library_layers(layers: nn.Module, width: int, heads: int) -> nn.TransformerDecoder:
-    layer = nn.TransformerDecoderLayer(width, heads, 2 * width, batch_first=True)
-    theirs = nn.TransformerDecoder(layer, len(list(layers.children())))
-    theirs.layers.load_state_dict(layers.state_dict())
-    return theirs.eval()
 
 
 @pytest.mark.parametrize(("heads", "period"), [(1, 7), (2, 30), (4, 30), (4, 25), (6, 3)])
@@ -285,6 +237,23 @@ def test_a_row_of_a_padded_batch_equals_the_row_alone(kind: str, encoder: str, a
             alone = model.codes(own, who[row : row + 1], rates[row].item(), count, ["points"])["points"]
             assert alone.shape == (1, count, 9)
             assert torch.allclose(batch[row : row + 1, :count], alone, atol=1e-5)
+
+
+def test_rows_taken_from_a_longer_batch_have_their_own_length() -> None:
+    pytest.importorskip("transformers")
+    model = UniTalker(
+        settings(
+            {"kind": "autoregressive", "teacher_forcing": True},
+            adaptor="before_transformer",
+            encoder=TINY_WAV2VEC,
+        )
+    )
+    frames = torch.tensor([30, 12])
+    features = model.features(torch.randn(2, 16000), frames, torch.tensor([16000, 9000]))
+    true = {"points": torch.randn(1, 12, 9)}
+    assert features.shape[1] == 30
+    codes = model.train().codes(features[1:], model.embed([1]), 25, frames[1:], ["points"], true=true)
+    assert codes["points"].shape == (1, 12, 9)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from unitalker.config import AutoregressiveDecoderConfig, CrossDecoderConfig, TransformerDecoderConfig
 
 QUERIES = 1024
-"""Frames whose attention biases are laid out at a time, so that memory grows with the clip's length, not its square."""
+"""Frames whose attention biases are laid out at a time, so that without gradients memory grows with the clip's length,
+not with its square."""
 
 
 def positions(first: int, frames: int, width: int, period: int | None = None) -> torch.Tensor:

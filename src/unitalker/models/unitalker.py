@@ -175,6 +175,8 @@ class UniTalker(nn.Module):
             return {name: self.head(name)(hidden) for name in names}
         if self.config.adaptor == "after_encoder":
             features = self.adapt(features, fps, frames, counts=counts)
+        if self.config.adaptor == "before_transformer":
+            features = features[:, : int(torch.as_tensor(frames).max())]
         codes = {n: self.decoder(features, identity, n, self.head(n), self._fed(n, true)) for n in names}
         if self.config.adaptor == "after_decoder":
             return {n: self.adapt(c, fps, frames, counts=counts) for n, c in codes.items()}
