@@ -10,7 +10,7 @@ from importlib import import_module
 
 from common import Row, Setting
 
-BENCHES = ("animate", "speed", "imports", "render", "memory", "frontend")
+BENCHES = ("animate", "speed", "imports", "render", "memory", "frontend", "decoders")
 
 
 def table(found: list[Row]) -> str:
