@@ -14,7 +14,7 @@ from unitalker.errors import ConfigError
 
 SMALL = (
     (
-        "steps=4 warmup_steps=1 batch=2 crop_seconds=1 checkpoint_steps=2 bf16=false phone_weight=0 "
+        "steps=4 warmup_steps=1 batch=2 crop_seconds=1 checkpoint_steps=2 precision=fp32 phone_weight=0 "
         "model.encoder.kind=mini model.encoder.width=8 model.adaptor=after_decoder model.grid=clock "
         "model.decoder.width=8 model.identities=[x/y] model.heads={arkit52: 52} model.default_annotation=arkit52"
     )
@@ -100,7 +100,7 @@ def test_settings_of_file_run_and_flags(tmp_path):
         (["steps=abc"], r"^steps must be a whole number, not 'abc'\.$"),
         (["steps=1.5"], r"^steps must be a whole number, not 1\.5\.$"),
         (["lr=fast"], r"^lr must be a number, not 'fast'\.$"),
-        (["bf16=7"], r"^bf16 must be true or false, not 7\.$"),
+        (["compile=7"], r"^compile must be true or false, not 7\.$"),
         (["augment=3"], r"^augment must be settings as key: value, not 3\.$"),
         (["lr.x=1", "lr=[unclosed"], "is not a value"),
         (["lr=1", "lr.x=1"], "holds no settings of its own"),

@@ -70,7 +70,7 @@ def config(folder: Path, **changes: object) -> TrainConfig:
         "warmup_steps": 3,
         "batch": 4,
         "crop_seconds": 1.5,
-        "bf16": False,
+        "precision": "fp32",
         "checkpoint_steps": 1000,
     }
     return TrainConfig.parse(data | changes)
@@ -91,7 +91,7 @@ def test_clean_crops_are_the_recording_and_its_motion(tmp_path: Path) -> None:
         noise=0, equalise=0, reverberate=0, gain=0, telephone=0, clip=0, speed=0, warp=0
     ).model_dump()
     trainer = open_run(config(tmp_path, augment=off, pivot=0.0), tmp_path / "run")
-    sound = trainer.batches.faces[0].clips[0]
+    sound = trainer.batches.faces[0].read(0)
     crop = trainer.batches._sound(sound, 1.0, 1.0)
     assert np.array_equal(crop, sound.samples[16000:40000].astype(np.float32) / 32768)
     outside = trainer.batches._sound(sound, -0.5, 1.0)
@@ -131,7 +131,7 @@ def test_training_learns_that_loud_is_open(tmp_path: Path) -> None:
         config(tmp_path, steps=120, warmup_steps=5, lr=8e-3, ema=0.9, checkpoint_steps=500), tmp_path / "run"
     )
     trainer.run(workers=0)
-    sound = trainer.batches.faces[0].clips[0]
+    sound = trainer.batches.faces[0].read(0)
     samples = torch.tensor(sound.samples.astype(np.float32)[None] / 32768)
     model = trainer.averaged()
     with torch.inference_mode():

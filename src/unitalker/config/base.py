@@ -68,5 +68,5 @@ def _fault(key: str, error: dict[str, Any]) -> str:
         allowed = _KINDS[kind.split("_")[0]]
     else:
         said = error["msg"].removeprefix("Value error, ")
-        return f"{key}: {said} (got {error.get('input')!r})."
+        return f"{key}: {said} (got {error.get('input')!r})." if error["loc"] else f"{said.capitalize()}."
     return f"{key} must be {allowed}, not {error.get('input')!r}."

@@ -21,7 +21,7 @@ from unitalker.data.visemes_style import random_style
 from unitalker.errors import DataError, UniTalkerError
 from unitalker.models import checkpoint
 from unitalker.training.alignment import align
-from unitalker.training.pack import PhoneTable, plain
+from unitalker.training.phones import PhoneTable, plain
 
 FPS = 60
 LEAST_SCORE = -2.6

@@ -12,12 +12,14 @@ import numpy as np
 from unitalker.annotations import builtin
 from unitalker.annotations.base import Annotation
 from unitalker.annotations.cards import load_card
+from unitalker.annotations.vertices import VertexAnnotation
 from unitalker.config import MiniEncoderConfig, TrainConfig, UniTalkerConfig
 from unitalker.data.dataset import ANY, Dataset, motion_blocks, open_dataset
 from unitalker.errors import ConfigError, DataError
 from unitalker.files import atomic
 from unitalker.rig import builtin_head
-from unitalker.training.pack import PhoneTable, Source, pack
+from unitalker.training.phones import PhoneTable
+from unitalker.training.sources import Source, lip_opening, open_source, resting_energy
 from unitalker.training.trainer import Trainer
 
 Say = Callable[[str], None]
@@ -82,41 +84,58 @@ def load_sources(
     config: TrainConfig,
     annotations: Mapping[str, Annotation] | None = None,
     cards: Path | None = None,
-    say: Say | None = None,
 ) -> tuple[list[Source], dict[str, Annotation], PhoneTable]:
-    """Open and pack every dataset of a run; annotations weighted so that vertex and code errors both count."""
+    """Open every dataset of a run, in the way its loss counts them.
+
+    With the relative loss λ is such that vertex and code errors both count, and errors are in units of a resting
+    face's; with the paper's, λ is the annotation's own.
+    """
     datasets = [open_dataset(s.path) for s in config.sources]
     faces = dict(annotations or make_annotations(datasets, cards, config.lip_weight))
+    if not config.pca:
+        faces = {name: without_basis(a, datasets) for name, a in faces.items()}
     table = PhoneTable()
-    sources = []
-    for dataset, source in zip(datasets, config.sources, strict=True):
-        sources.append(pack(dataset, faces, source.share, table, ignore=source.ignore))
-        sources[-1].closure = source.closure
-        if say:
-            say(
-                f"{dataset.name}: {len(sources[-1].clips)} clips, {sum(c.seconds for c in sources[-1].clips) / 3600:.2f} h"
-            )
-    for name in faces:
-        codes = [
-            c.codes for s in sources if s.annotation == name for c in s.clips[:: max(1, len(s.clips) // 20)]
-        ]
-        typical = np.concatenate([np.asarray(c, np.float32) for c in codes if c is not None])
-        faces[name] = builtin.balanced(
-            faces[name], typical[:: max(1, len(typical) // 4000)], config.head_weight
-        )
-    from unitalker.training.pack import resting_energy
-
-    for source in sources:
-        if not source.rest:
-            source.energy = resting_energy(source, faces[source.annotation])
+    sources = [open_source(d, faces, table, s) for d, s in zip(datasets, config.sources, strict=True)]
+    if config.batching == "crops":
+        for source in sources:
+            source.hold()
+    if config.loss == "relative":
+        _balance(sources, faces, config.head_weight)
+    if config.closure_weight:
+        for source in sources:
+            source.opening = lip_opening(source)
     return sources, faces, table
+
+
+def _balance(sources: Sequence[Source], faces: dict[str, Annotation], head_weight: float) -> None:
+    """Give every annotation its λ and every source its unit, both from typical motion."""
+    for name in faces:
+        own = [s for s in sources if s.annotation is not None and s.annotation.name == name]
+        typical = np.concatenate([c.codes for s in own for c in s.some(20) if c.codes is not None])
+        faces[name] = builtin.balanced(faces[name], typical[:: max(1, len(typical) // 4000)], head_weight)
+        for source in own:
+            source.annotation = faces[name]
+            source.energy = resting_energy(source)
+
+
+def without_basis(annotation: Annotation, datasets: Sequence[Dataset]) -> Annotation:
+    """A vertex annotation whose head predicts every coordinate. Raises DataError for data stored as codes of a basis."""
+    if not isinstance(annotation, VertexAnnotation):
+        return annotation
+    for dataset in datasets:
+        if dataset.annotation == annotation.name and dataset.stored == "codes":
+            raise DataError(
+                f"{dataset.name} stores codes of a PCA basis; without PCA (pca: false) a head needs the dataset of values "
+                "that it was made from."
+            )
+    return dataclasses.replace(annotation, basis=None, gap=None)
 
 
 def model_config(
     config: TrainConfig, sources: Sequence[Source], annotations: Mapping[str, Annotation]
 ) -> UniTalkerConfig:
     """The run's model with identities and heads of its data; our small streaming model where none is given."""
-    identities = tuple(sorted({c.identity for s in sources if not s.rest for c in s.clips}))
+    identities = tuple(sorted({s.identity(c) for s in sources if not s.rest for c in s.clips}))
     heads = {a.name: a.head_dim for a in annotations.values()}
     if not heads:
         raise ConfigError(
@@ -145,12 +164,11 @@ def model_config(
 
 def self_contained(model: UniTalkerConfig) -> UniTalkerConfig:
     """The model's configuration with its encoder's architecture in it, so that no Hub is asked when it is read back."""
-    if model.encoder.kind != "hf" or model.encoder.architecture is not None:
+    if model.encoder.kind != "hf":
         return model
-    from unitalker.models.hf import describe
+    from unitalker.models.hf import complete
 
-    found = describe(model.encoder.name).model_copy(update={"pretrained": model.encoder.pretrained})
-    return model.model_copy(update={"encoder": found})
+    return model.model_copy(update={"encoder": complete(model.encoder)})
 
 
 def open_run(
@@ -164,11 +182,15 @@ def open_run(
     """A trainer for the run in `folder`, resumed where it left off. start: a run folder whose weights to begin with."""
     saved = folder / "model" / "annotations"
     cards = Path(config.cards) if cards is None and config.cards is not None else cards
-    sources, annotations, table = load_sources(config, cards=saved if saved.is_dir() else cards, say=say)
+    sources, annotations, table = load_sources(config, cards=saved if saved.is_dir() else cards)
     model = model_config(config, sources, annotations)
     _check_same(folder, model)
     trainer = Trainer(config, model, sources, annotations, len(table), folder)
     _write_phones(folder, table)
+    say = say if trainer.processes.chief else None
+    if say:
+        for line in trainer.batches.report():
+            say(line)
     if trainer.resume():
         if say:
             say(f"resumed at step {trainer.step}")

@@ -1,0 +1,37 @@
+"""Beginning a run with weights that are there: another run's, or a pre-trained encoder's."""
+
+from __future__ import annotations
+
+import torch
+
+from unitalker.models.mini import MiniEncoder
+from unitalker.models.unitalker import UniTalker
+
+IDENTITIES = "decoder.identity.weight"
+
+
+def transfer(old: UniTalker, new: UniTalker, keep: str = "all") -> list[str]:
+    """Copy all tensors of the same name and shape, identities by name; unknown identities begin as the pivot.
+
+    keep: "all", or "encoder" for its tensors alone. Returns the names of the tensors that stay fresh.
+    """
+    tensors, fresh = old.state_dict(), []
+    rows = {n: i for i, n in enumerate(old.config.identities)}
+    with torch.no_grad():
+        for key, value in new.state_dict().items():
+            if keep == "encoder" and not key.startswith("encoder."):
+                fresh.append(key)
+            elif key == IDENTITIES and tensors[key].shape[1] == value.shape[1]:
+                chosen = [rows.get(name, -1) for name in new.config.identities]
+                value.copy_(tensors[key][[*chosen, -1]])
+            elif key in tensors and tensors[key].shape == value.shape:
+                value.copy_(tensors[key])
+            else:
+                fresh.append(key)
+    return fresh
+
+
+def load_encoder(model: UniTalker) -> None:
+    """Give a pre-trained encoder its published weights. Raises ModelError where they can't be had."""
+    if not isinstance(model.encoder, MiniEncoder):
+        model.encoder.load_pretrained()
