@@ -45,19 +45,27 @@ class Published:
     state: dict[str, torch.Tensor]
     normalise: bool
 
-    def codes(self, samples: torch.Tensor, row: int, head: str, frames: int) -> torch.Tensor:
+    def codes(
+        self, samples: torch.Tensor, row: int, head: str, frames: int, adaptor: str = "after_encoder"
+    ) -> torch.Tensor:
         """What the head says of samples (N,): (frames, size)."""
         if self.normalise:
             samples = (samples - samples.mean()) / torch.sqrt(samples.var(unbiased=False) + 1e-7)
-        features = self.encoder(samples[None]).last_hidden_state
-        features = F.interpolate(features.mT, size=frames, mode="linear", align_corners=True).mT
-        mapped = F.linear(
-            features,
-            self.state["decoder.audio_feature_map.weight"],
-            self.state["decoder.audio_feature_map.bias"],
-        )
-        hidden = self.decoder(mapped, self.state["decoder.learnable_style_emb.weight"][row])
-        return F.linear(hidden, *(self.state[f"out_head_dict.{head}.{k}"] for k in ("weight", "bias")))[0]
+        if adaptor == "before_transformer":
+            x = fitted(self.encoder.feature_extractor(samples[None]).mT, frames)
+            x = self.encoder.encoder(self.encoder.feature_projection(x)[0]).last_hidden_state
+        else:
+            x = self.encoder(samples[None]).last_hidden_state
+        x = fitted(x, frames) if adaptor == "after_encoder" else x
+        x = F.linear(x, *(self.state[f"decoder.audio_feature_map.{k}"] for k in ("weight", "bias")))
+        x = self.decoder(x, self.state["decoder.learnable_style_emb.weight"][row])
+        x = fitted(x, frames) if adaptor == "after_decoder" else x
+        return F.linear(x, *(self.state[f"out_head_dict.{head}.{k}"] for k in ("weight", "bias")))[0]
+
+
+def fitted(x: torch.Tensor, frames: int) -> torch.Tensor:
+    """(1, T, C) → (1, frames, C), first and last aligned."""
+    return F.interpolate(x.mT, size=frames, mode="linear", align_corners=True).mT
 
 
 class TCN(nn.Module):

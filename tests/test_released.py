@@ -15,6 +15,7 @@ import unitalker
 from published_form import LAYERED, Published, data_folder, publish, save
 from unitalker.annotations.layouts import layout
 from unitalker.cli import main
+from unitalker.errors import ModelError
 from unitalker.models.released import Released, import_checkpoint
 from unitalker.models.released_encoder import inferred
 from unitalker.models.released_folder import safe_names
@@ -233,3 +234,51 @@ def test_published_numbers_of_subjects_need_no_data_folder(tmp_path: Path) -> No
     assert torch.equal(animator.model.embed({"pivot": 1.0})[0], table[-1])
     values = animator.animate((SOUND, 16000), annotations=["flame_params_from_dadhead"])
     assert not values["flame_params_from_dadhead"].values.any()
+
+
+def test_resources_give_triangles_lips_and_rigs(
+    plain: tuple[Published, Path], folder: Path, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(0)
+    res, arrays = tmp_path / "resources", tmp_path / "resources" / "binary_resources"
+    (res / "obj_template").mkdir(parents=True)
+    arrays.mkdir()
+    mesh = "".join(f"v {i} 0 0\n" for i in range(5023)) + "f 1/1/1 2/2 3 4\nf -1 -2 -3\n"
+    (res / "obj_template" / "FLAME_5023_vertices.obj").write_text("# made up\n" + mesh)
+    np.save(arrays / "02_flame_mouth_idx.npy", np.array([7, 3, 5022]))
+    np.save(arrays / "03_emo_talk_mouth_idx.npy", np.array([1, 4]))
+    shapes = random.normal(size=(52, 6, 3)).astype(np.float32)
+    np.savez(arrays / "EmoTalk.npz", blendshape=shapes.reshape(52, -1), meanshape=np.zeros(18))
+    import_checkpoint(plain[1], tmp_path / "m", Released(folder, resources=res))
+    animator = unitalker.load(tmp_path / "m")
+    vertex, weights = (animator.annotations[n] for n in ("FLAME_5023_vertices", "3DETF_blendshape_weight"))
+    assert np.array_equal(vertex.faces, [[0, 1, 2], [0, 2, 3], [5022, 5021, 5020]])
+    codes = torch.tensor(random.normal(size=(3, 6)), dtype=torch.float32)
+    moved = vertex.decode(codes.numpy()).reshape(3, -1, 3)[:, [3, 7, 5022]]
+    assert np.abs(vertex.lips(codes).numpy() - moved).max() < 1e-5
+    a, b = (torch.tensor(random.normal(size=(4, 52)), dtype=torch.float32) for _ in range(2))
+    naive = np.square(np.tensordot((a - b).numpy(), shapes, 1)).mean((1, 2))
+    naive += 1e-4 * np.square((a - b).numpy()).mean(1)
+    assert np.allclose(weights.loss(a, b).numpy(), naive, rtol=1e-4)
+    assert np.allclose(weights.lips(a).numpy(), np.tensordot(a.numpy(), shapes[:, [1, 4]], 1), atol=1e-4)
+    (res / "obj_template" / "FLAME_5023_vertices.obj").write_text("v 0 0 0\nf 1 1 1\n")
+    with pytest.raises(ModelError, match="no mesh of 5023 vertices: it has 1, and 1 triangles"):
+        import_checkpoint(plain[1], tmp_path / "n", Released(folder, resources=res))
+    with pytest.raises(ModelError, match="neither binary_resources nor obj_template"):
+        import_checkpoint(plain[1], tmp_path / "n", Released(folder, resources=tmp_path))
+
+
+@pytest.mark.parametrize("adaptor", ["before_transformer", "after_decoder"])
+def test_other_places_of_the_adaptor(
+    adaptor: str, plain: tuple[Published, Path], folder: Path, tmp_path: Path
+) -> None:
+    made, path = plain
+    import_checkpoint(path, tmp_path / "m", Released(folder, adaptor=adaptor))
+    name = "3DETF_blendshape_weight"
+    motion = unitalker.load(tmp_path / "m").animate(
+        (SOUND, 16000), annotations=[name], identity="D3/1", template="D3/1"
+    )[name]
+    with torch.inference_mode():
+        codes = made.codes(torch.tensor(SOUND), 4, name, 38, adaptor).numpy()
+    added = np.load(folder / "D3D4_3DETF" / "D3_HDTF" / "id_template.npy")[1]
+    assert np.abs(motion.values - (codes + added)).max() < 1e-5

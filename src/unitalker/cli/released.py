@@ -35,6 +35,10 @@ DATASETS = Parameter(
 ADAPTOR = Parameter(
     help="Where features change to the motion's frame rate: interpolate_pos 0, 1, 2 in the release's settings."
 )
+RESOURCES = Parameter(
+    help="The release's resources folder (resources.zip, unpacked): triangles, for .glb and .mp4 of the vertex heads, "
+    "and lip vertices, for evaluation and training on."
+)
 PIVOT = Parameter(
     negative=(), help="It was trained with random_id_prob 0, so the table has no pivot identity."
 )
@@ -47,6 +51,7 @@ def import_released(
     output: Annotated[Path, OUTPUT],
     data_root: Annotated[Path | None, DATA_ROOT] = None,
     encoder_config: Annotated[Path | None, ENCODER] = None,
+    resources: Annotated[Path | None, RESOURCES] = None,
     datasets: Annotated[tuple[str, ...], DATASETS] = (),
     adaptor: Annotated[
         Literal["before_transformer", "after_encoder", "after_decoder"], ADAPTOR
@@ -57,7 +62,7 @@ def import_released(
     from unitalker.models.released import Released, encoder_text, explained, import_checkpoint
 
     asked = tuple(part.strip() for text in datasets for part in text.split(",") if part.strip())
-    known = Released(data_root, encoder_config, asked, adaptor, not without_pivot)
+    known = Released(data_root, encoder_config, asked, adaptor, not without_pivot, resources)
     imported = import_checkpoint(checkpoint, output, known)
     for sentence in (*imported.remarks, *explained(imported.left_out)):
         print(sentence, file=sys.stderr)

@@ -20,7 +20,7 @@ from unitalker.models.released_decoder import POSITIONS, TABLE, decoder_config, 
 from unitalker.models.released_encoder import encoder_config
 from unitalker.models.released_folder import DataFolder
 from unitalker.models.released_identities import Cast, cast_of
-from unitalker.models.released_sets import ANNOTATIONS
+from unitalker.models.released_resources import Resources
 from unitalker.models.released_state import matched, read_state
 from unitalker.models.unitalker import UniTalker
 
@@ -29,13 +29,15 @@ from unitalker.models.unitalker import UniTalker
 class Released:
     """What the tensors can't tell. data_root: the release's data folder. encoder_config: a Hugging Face config.json or
     its folder. datasets: those it was trained on, as "D0" or "D0:6". adaptor: the release's interpolate_pos, 1 in
-    every published checkpoint. pivot: whether the last row of the identity table is the pivot."""
+    every published checkpoint. pivot: whether the last row of the identity table is the pivot. resources: the release's
+    resources folder."""
 
     data_root: Path | None = None
     encoder_config: Path | None = None
     datasets: Sequence[str] = ()
     adaptor: str = "after_encoder"
     pivot: bool = True
+    resources: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def import_checkpoint(path: str | Path, output: str | Path, known: Released | No
     sizes = head_sizes(state, path)
     decoder = decoder_config(state, path)
     cast, remarks = cast_of(list(sizes), people(state, path) - known.pivot, folder, known.datasets, path)
-    annotations, left_out = annotations_of(sizes, cast, folder)
+    resources = None if known.resources is None else Resources(known.resources)
+    annotations, left_out = annotations_of(sizes, cast, folder, resources)
     if not annotations:
         raise ModelError(
             f"No head of {path} can be used without {next(iter(left_out.values()))}: {_remedy()}"
@@ -154,6 +157,3 @@ def model_card(
         *(f"- {sentence}" for sentence in (*imported.remarks, *explained(imported.left_out))),
     ]
     return "\n".join(lines).rstrip() + "\n"
-
-
-__all__ = ["ANNOTATIONS", "Imported", "Released", "explained", "import_checkpoint", "model_card"]

@@ -20,6 +20,7 @@ from unitalker.annotations.vertices import VertexAnnotation, vertex_names
 from unitalker.errors import ModelError, unknown
 from unitalker.models.released_folder import PCA, TEMPLATE, DataFolder
 from unitalker.models.released_identities import Cast
+from unitalker.models.released_resources import FLAME_VERTICES, Resources
 from unitalker.models.released_sets import ANNOTATIONS, SETS, ReleasedAnnotation
 from unitalker.rig import builtin_head
 
@@ -52,36 +53,35 @@ def head_sizes(state: Mapping[str, torch.Tensor], source: Path) -> dict[str, int
 
 
 def annotations_of(
-    sizes: Mapping[str, int], cast: Sequence[Cast], folder: DataFolder | None
+    sizes: Mapping[str, int], cast: Sequence[Cast], folder: DataFolder | None, resources: Resources | None
 ) -> tuple[dict[str, Annotation], dict[str, str]]:
     """Annotations by name, and for those that can't be had the file that is missing."""
     made: dict[str, Annotation] = {}
     missing: dict[str, str] = {}
     for name, size in sizes.items():
         known = ANNOTATIONS[name]
-        shared = {
-            "name": name,
-            "fps": known.fps,
-            "unit": known.unit,
-            "axes": known.axes,
-            "head_weight": known.head_weight,
-            "templates": _templates(known, cast, folder),
-        }
+        shared = {key: getattr(known, key) for key in ("name", "fps", "unit", "axes", "head_weight")}
+        shared["templates"] = _templates(known, cast, folder)
         if known.kind == "blendshapes":
-            made[name] = _weights(known, shared)
-        elif known.kind == "flame":
+            made[name] = _weights(known, shared, resources)
+            continue
+        shared["regions"] = _regions(known, resources)
+        if known.kind == "flame":
             made[name] = FlameAnnotation(**shared, names=FLAME_NAMES, relative=False)
-        elif not shared["templates"]:
-            missing[name] = f"{_folder_of(name)}/{TEMPLATE}"
-        elif size == known.dim:
-            made[name] = VertexAnnotation(**shared, names=vertex_names(size // 3))
-        else:
-            basis = _basis(name, size, folder)
-            if basis is None:
-                missing[name] = f"{_folder_of(name)}/{PCA}"
-            else:
-                made[name] = VertexAnnotation(**shared, names=vertex_names(known.dim // 3), basis=basis)
+            continue
+        basis = _basis(name, size, folder) if size < known.dim else None
+        if not shared["templates"] or (size < known.dim and basis is None):
+            missing[name] = f"{_folder_of(name)}/{PCA if shared['templates'] else TEMPLATE}"
+            continue
+        faces = resources.faces(known) if resources else None
+        made[name] = VertexAnnotation(**shared, names=vertex_names(known.dim // 3), basis=basis, faces=faces)
     return made, missing
+
+
+def _regions(known: ReleasedAnnotation, resources: Resources | None) -> dict[str, np.ndarray]:
+    count = known.dim // 3 if known.kind == "vertices" else FLAME_VERTICES
+    lips = resources.lips(known, count) if resources else None
+    return {} if lips is None else {"lips": lips}
 
 
 def _folder_of(annotation: str) -> str:
@@ -113,13 +113,23 @@ def _templates(
     return found
 
 
-def _weights(known: ReleasedAnnotation, shared: Mapping[str, Any]) -> BlendshapeAnnotation:
-    """Weights as the release predicts them, unclipped. For training on, their vertex error is measured on the
-    built-in head, in m² as the release's rigs are in metres, and for their lips as well."""
+def _weights(
+    known: ReleasedAnnotation, shared: Mapping[str, Any], resources: Resources | None
+) -> BlendshapeAnnotation:
+    """Weights as the release predicts them, unclipped. For training on, their vertex error is that of the release's
+    rig where the resources hold it, else that of the built-in head, in m²."""
     names = layout(known.layout).names
-    ours = weight_annotation("arkit52", builtin_head())
-    rows = np.array([ours.names.index(n) for n in names])
-    assert ours.gram is not None
-    gram = ours.gram[np.ix_(rows, rows)] * np.float32(1e-4)
-    lips = None if ours.lip_shapes is None else ours.lip_shapes[rows]
-    return BlendshapeAnnotation(**shared, names=names, gram=gram, bounds=None, lip_shapes=lips)
+    shapes = resources.shapes(known) if resources else None
+    if shapes is None or resources is None:
+        ours = weight_annotation("arkit52", builtin_head())
+        rows = np.array([ours.names.index(n) for n in names])
+        assert ours.gram is not None and ours.lip_shapes is not None
+        gram, lip_shapes = ours.gram[np.ix_(rows, rows)] * np.float32(1e-4), ours.lip_shapes[rows]
+    else:
+        flat = shapes.reshape(len(shapes), -1).astype(np.float64)
+        gram, lips = (
+            (flat @ flat.T / flat.shape[1]).astype(np.float32),
+            resources.lips(known, shapes.shape[1]),
+        )
+        lip_shapes = None if lips is None else shapes[:, lips]
+    return BlendshapeAnnotation(**shared, names=names, gram=gram, bounds=None, lip_shapes=lip_shapes)

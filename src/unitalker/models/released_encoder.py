@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 from unitalker.config import HFEncoderConfig
 from unitalker.errors import ModelError
+from unitalker.models.released_files import read_json
 
 STRIDES: dict[tuple[int, ...], tuple[int, ...]] = {(10, 3, 3, 3, 3, 2, 2): (5, 2, 2, 2, 2, 2, 2)}
 """Kernels of the convolutional extractor → its strides: one hop of 20 ms in every published encoder."""
@@ -24,9 +24,6 @@ PUBLISHED: dict[tuple[str, int], str] = {
     ("wav2vec2", 1024): "facebook/wav2vec2-large-xlsr-53",
 }
 """Kind and hidden size → the encoder that the release uses."""
-
-LARGEST_CONFIG = 10 * 2**20
-"""Bytes of a configuration file that is read."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -46,7 +43,7 @@ def encoder_config(state: Mapping[str, torch.Tensor], given: Path | None, source
         name, normalise = PUBLISHED.get((kind, size), source.name), published_normalisation(architecture)
     else:
         path = given / "config.json" if given.is_dir() else given
-        architecture = _read_json(path)
+        architecture = _read_object(path)
         if architecture.get("add_adapter"):
             raise ModelError(f"{path} has an adapter behind the encoder; the release's models have none.")
         name, normalise = str(architecture.get("_name_or_path") or path), _normalisation(path, architecture)
@@ -55,13 +52,8 @@ def encoder_config(state: Mapping[str, torch.Tensor], given: Path | None, source
     return HFEncoderConfig(name=name, pretrained=False, architecture=architecture, normalise=normalise)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > LARGEST_CONFIG:
-            raise ModelError(f"{path} is too large for a configuration.")
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
-        raise ModelError(f"{path} is not a readable JSON file: {fault}.") from None
+def _read_object(path: Path) -> dict[str, Any]:
+    data = read_json(path)
     if not isinstance(data, dict):
         raise ModelError(f"{path} is no configuration: it holds no JSON object.")
     return data
@@ -80,7 +72,7 @@ def _normalisation(config: Path, architecture: Mapping[str, Any]) -> bool:
     beside = config.with_name("preprocessor_config.json")
     if not beside.is_file():
         return published_normalisation(architecture)
-    return bool(_read_json(beside).get("do_normalize", True))
+    return bool(_read_object(beside).get("do_normalize", True))
 
 
 def inferred(shapes: Shapes, source: Path) -> dict[str, Any]:

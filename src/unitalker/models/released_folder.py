@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from unitalker.annotations.pca import Basis
 from unitalker.errors import ModelError
+from unitalker.models.released_files import read_array, read_arrays, read_json
 from unitalker.models.released_sets import ANNOTATIONS, SETS, ReleasedSet
-from unitalker.models.released_state import unpacked
-
-LARGEST = 4 * 2**30
-"""Bytes of a file of the data folder that is read (the published bases have well under one GB)."""
 
 TEMPLATE, PCA = "id_template.npy", "pca.npz"
 LISTS = ("train.json", "val.json", "test.json")
@@ -48,7 +43,7 @@ class DataFolder:
         path, dim = self.place(dataset, TEMPLATE), ANNOTATIONS[dataset.annotation].dim
         if not path.is_file():
             return None
-        rows = _array(path)
+        rows = read_array(path)
         if rows.ndim < 2 or rows[0].size != dim:
             raise ModelError(
                 f"{path} holds an array of shape {rows.shape}; a row for each subject with {dim} numbers was due."
@@ -60,7 +55,7 @@ class DataFolder:
         for file in LISTS:
             path = self.place(dataset, file)
             if path.is_file():
-                found = _json(path)
+                found = read_json(path)
                 names = found.get("info", {}).get("id_list") if isinstance(found, dict) else None
                 if isinstance(names, list) and names:
                     return safe_names(names)
@@ -76,7 +71,7 @@ class DataFolder:
         path, dim = self.place(dataset, PCA), ANNOTATIONS[dataset.annotation].dim
         if not path.is_file():
             return None
-        components, mean = _pca(path)
+        components, mean = read_arrays(path, PCA_ARRAYS)
         if components.ndim != 2 or components.shape[1] != dim or mean.size != dim:
             raise ModelError(
                 f"{path} holds components {components.shape} over a mean {mean.shape}, not of {dim} numbers."
@@ -99,47 +94,3 @@ def safe_names(names: Iterable[Any]) -> tuple[str, ...]:
             unique, number = f"{plain}_{number}", number + 1
         out.append(unique)
     return tuple(out)
-
-
-def _sized(path: Path) -> Path:
-    size = unpacked(path)
-    if size > LARGEST:
-        raise ModelError(
-            f"{path} holds {size / 2**30:.1f} GB; a file of the data folder has {LARGEST // 2**30} GB at most."
-        )
-    return path
-
-
-def _floats(path: Path, array: np.ndarray) -> np.ndarray:
-    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
-        raise ModelError(f"{path} holds {array.dtype} where numbers were due.")
-    array = array.astype(np.float32)
-    if not np.isfinite(array).all():
-        raise ModelError(f"{path} holds NaN or infinite numbers.")
-    return array
-
-
-def _array(path: Path) -> np.ndarray:
-    try:
-        return _floats(path, np.load(_sized(path), allow_pickle=False))
-    except (OSError, ValueError, EOFError, AttributeError, BadZipFile) as fault:
-        raise ModelError(f"{path} is not a readable array of numbers: {fault}.") from None
-
-
-def _pca(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        with np.load(_sized(path), allow_pickle=False) as data:
-            missing = [k for k in PCA_ARRAYS if k not in data.files]
-            if missing:
-                raise ModelError(f"{path} lacks the array {missing[0]!r}; it holds {', '.join(data.files)}.")
-            components, mean = (_floats(path, data[k]) for k in PCA_ARRAYS)
-    except (OSError, ValueError, EOFError, AttributeError, BadZipFile) as fault:
-        raise ModelError(f"{path} is not a readable npz file of arrays: {fault}.") from None
-    return components, mean
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(_sized(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
-        raise ModelError(f"{path} is not a readable JSON file: {fault}.") from None

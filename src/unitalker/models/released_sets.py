@@ -23,7 +23,8 @@ class ReleasedSet:
 @dataclass(frozen=True)
 class ReleasedAnnotation:
     """One annotation. kind: "vertices", "blendshapes" or "flame". dim: numbers in a frame. unit: of the scaled values.
-    layout: channel names of weights. head_weight: λ of the paper's Eq. 2 in the release's settings."""
+    layout: channel names of weights. head_weight: λ of the paper's Eq. 2 in the release's settings. lips, rig: files
+    of the release's resources, indices of the lip vertices and the shapes that weights drive."""
 
     name: str
     kind: str
@@ -31,7 +32,9 @@ class ReleasedAnnotation:
     fps: float
     unit: str
     head_weight: float
+    lips: str
     layout: str = ""
+    rig: str = ""
     axes: str = "+X left, +Y up, +Z front"
 
 
@@ -48,15 +51,55 @@ SETS: tuple[ReleasedSet, ...] = (
 
 _AS_PUBLISHED = "as in the dataset"
 
+_FLAME_LIPS = "02_flame_mouth_idx.npy"
+
 ANNOTATIONS: dict[str, ReleasedAnnotation] = {
     a.name: a
     for a in (
-        ReleasedAnnotation("3DETF_blendshape_weight", "blendshapes", 52, 30.0, "weight", 1e-4, "3detf52"),
-        ReleasedAnnotation("inhouse_blendshape_weight", "blendshapes", 51, 30.0, "weight", 1e-4, "arkit51"),
-        ReleasedAnnotation("BIWI_23370_vertices", "vertices", 70110, 25.0, "u", 0.01, axes=_AS_PUBLISHED),
-        ReleasedAnnotation("FLAME_5023_vertices", "vertices", 15069, 30.0, "m", 0.01),
-        ReleasedAnnotation("meshtalk_6172_vertices", "vertices", 18516, 30.0, "m", 0.01, axes=_AS_PUBLISHED),
-        ReleasedAnnotation("flame_params_from_dadhead", "flame", 413, 30.0, "flame", 1e-4),
+        ReleasedAnnotation(
+            "3DETF_blendshape_weight",
+            "blendshapes",
+            52,
+            30.0,
+            "weight",
+            1e-4,
+            "03_emo_talk_mouth_idx.npy",
+            layout="3detf52",
+            rig="EmoTalk.npz",
+        ),
+        ReleasedAnnotation(
+            "inhouse_blendshape_weight",
+            "blendshapes",
+            51,
+            30.0,
+            "weight",
+            1e-4,
+            "05_inhouse_arkit_mouth_idx.npy",
+            layout="arkit51",
+            rig="inhouse_arkit.npz",
+        ),
+        ReleasedAnnotation(
+            "BIWI_23370_vertices",
+            "vertices",
+            70110,
+            25.0,
+            "u",
+            0.01,
+            "04_BIWI_mouth_idx.npy",
+            axes=_AS_PUBLISHED,
+        ),
+        ReleasedAnnotation("FLAME_5023_vertices", "vertices", 15069, 30.0, "m", 0.01, _FLAME_LIPS),
+        ReleasedAnnotation(
+            "meshtalk_6172_vertices",
+            "vertices",
+            18516,
+            30.0,
+            "m",
+            0.01,
+            "06_mesh_talk_mouth_idx.npy",
+            axes=_AS_PUBLISHED,
+        ),
+        ReleasedAnnotation("flame_params_from_dadhead", "flame", 413, 30.0, "flame", 1e-4, _FLAME_LIPS),
     )
 }
 """By name; a model's default annotation is the first of them that it has a head for."""
