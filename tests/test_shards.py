@@ -12,6 +12,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unitalker.annotations.cards import load_card, save_card
+from unitalker.annotations.pca import Basis
+from unitalker.annotations.vertices import VertexAnnotation, vertex_names
 from unitalker.cli import main
 from unitalker.data.dataset import Clip, Dataset, open_dataset, write_manifest
 from unitalker.data.shards import open_share, share, write_shards
@@ -191,3 +194,35 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "give a new folder" in capsys.readouterr().err
     assert main(["data", "shard", str(tmp_path / "whole"), "-o", str(tmp_path / "x"), "--clips", "0"]) == 2
     assert "at least 1 clip" in capsys.readouterr().err
+
+
+def test_a_card_s_components_stay_in_their_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    basis = Basis(np.zeros(30, np.float32), rng.standard_normal((4, 30), np.float32), 2.0)
+    annotation = VertexAnnotation("mesh", 25.0, "m", vertex_names(10), basis=basis)
+    for half in (False, True):
+        save_card(annotation, tmp_path, half=half)
+        with np.load(tmp_path / "mesh.npz") as stored:
+            true = stored["pca.components"].astype(np.float32)
+        again = load_card(tmp_path / "mesh.json")
+        assert isinstance(again, VertexAnnotation) and again.basis is not None
+        assert isinstance(again.basis.components, np.memmap) != half
+        assert half or again.basis.components.ctypes.data % 64 == 0
+        assert np.array_equal(again.basis.components, true)
+        assert np.allclose(again.decode(np.ones((1, 4), np.float32)), 2 * true.sum(0), atol=1e-5)
+
+
+def test_cards_of_other_writers_are_read(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    basis = Basis(np.zeros(30, np.float32), rng.standard_normal((4, 30), np.float32))
+    save_card(VertexAnnotation("mesh", 25.0, "m", vertex_names(10), basis=basis), tmp_path)
+    for writer in (np.savez, np.savez_compressed):
+        for name in ("x", "xy", "xyz"):
+            writer(
+                tmp_path / "mesh.npz",
+                **{name: np.zeros(1), "pca.components": basis.components, "pca.mean": basis.mean},
+            )
+            again = load_card(tmp_path / "mesh.json")
+            assert isinstance(again, VertexAnnotation) and again.basis is not None
+            assert np.array_equal(again.basis.components, basis.components)
+            assert again.basis.components.flags.aligned

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: write beside the goal under another name, then rename."""
+"""Files appear whole or not at all: write beside the goal under another name, then rename. Arrays read in place."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unitalker.errors import ExportError, UniTalkerError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def _sentence(path: Path, error: OSError, kind: type[UniTalkerError] = ExportError) -> UniTalkerError:
@@ -52,3 +56,25 @@ def check_writable(path: str | Path, kind: type[UniTalkerError] = ExportError) -
         probe.unlink()
     except OSError as error:
         raise _sentence(goal, error, kind) from error
+
+
+def mapped_array(path: Path, start: int, size: int) -> np.ndarray:
+    """The npy array in the bytes start … start + size of a larger file, memory-mapped there.
+
+    Raises ValueError or EOFError for bytes that are none, and ValueError for Python objects.
+    """
+    import numpy as np
+
+    with path.open("rb") as file:
+        file.seek(start)
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        if version not in read:
+            raise ValueError(f"npy version {version} is unknown")
+        shape, fortran, kind = read[version](file)
+        offset = file.tell()
+    if kind.hasobject:
+        raise ValueError("it holds Python objects")
+    if offset + kind.itemsize * int(np.prod(shape, dtype=object)) > start + size:
+        raise ValueError("its data are cut off")
+    return np.memmap(path, kind, "r", offset, shape, "F" if fortran else "C")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
@@ -15,14 +16,20 @@ from unitalker.annotations.parameters import FlameAnnotation
 from unitalker.annotations.pca import Basis
 from unitalker.annotations.vertices import VertexAnnotation, vertex_names
 from unitalker.errors import AnnotationError, unknown
-from unitalker.files import atomic
+from unitalker.files import atomic, mapped_array
 
 VALUES_LIMIT = 2_000_000_000
 """Largest card file that is read, in bytes."""
 
-
+LARGE = ("pca.components",)
+"""Arrays that stay in their file until they are used."""
 HALVED = ("pca.components", "lip_shapes")
 """Arrays that `half` stores as float16."""
+
+PADDING = 0xD935
+"""Zip extra field for alignment, as Android's zipalign numbers it."""
+ZIP_HEADER, ZIP64_FIELD = 30, 20
+"""Bytes before a member's name, and of the field that tells sizes beyond 4 GB."""
 
 
 def save_card(annotation: Annotation, folder: str | Path, half: bool = False) -> None:
@@ -37,9 +44,20 @@ def save_card(annotation: Annotation, folder: str | Path, half: bool = False) ->
     if half:
         arrays |= {k: arrays[k].astype(np.float16) for k in HALVED if k in arrays}
     with atomic(folder / f"{annotation.name}.npz") as draft:
-        (np.savez_compressed if half else np.savez)(draft, **arrays)
+        np.savez_compressed(draft, **arrays) if half else _save_aligned(draft, arrays)
     with atomic(folder / f"{annotation.name}.json") as draft:
         draft.write_text(json.dumps(annotation.card(), indent=1))
+
+
+def _save_aligned(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """An uncompressed npz file whose arrays begin at multiples of 64 bytes, by an extra field that all readers skip."""
+    with ZipFile(path, "w", ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            member = ZipInfo(f"{name}.npy")
+            start = archive.start_dir + ZIP_HEADER + len(member.filename) + ZIP64_FIELD + 4
+            member.extra = struct.pack("<HH", PADDING, -start % 64) + bytes(-start % 64)
+            with archive.open(member, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
 
 
 def load_card(path: str | Path) -> Annotation:
@@ -74,10 +92,24 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         raise AnnotationError(f"{path} is larger than {VALUES_LIMIT // 10**9} GB: not a card.")
     try:
         with np.load(path, allow_pickle=False) as data:
-            arrays = {k: data[k] for k in data.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as fault:
+            arrays = {k: _large(path, k) if k in LARGE else data[k] for k in data.files}
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile, struct.error) as fault:
         raise AnnotationError(f"{path} is not a readable npz file: {fault}.") from None
     return {k: v.astype(np.float32) if v.dtype == np.float16 else v for k, v in arrays.items()}
+
+
+def _large(path: Path, name: str) -> np.ndarray:
+    """An array of an npz file, mapped where it lies uncompressed and aligned: training a head never reads components."""
+    with ZipFile(path) as archive:
+        about = archive.getinfo(f"{name}.npy")
+        if about.compress_type != ZIP_STORED:
+            with archive.open(about) as file:
+                return np.lib.format.read_array(file, allow_pickle=False)
+    with path.open("rb") as file:
+        file.seek(about.header_offset + ZIP_HEADER - 4)
+        behind = sum(struct.unpack("<HH", file.read(4)))
+    found = mapped_array(path, about.header_offset + ZIP_HEADER + behind, about.file_size)
+    return found if found.flags.aligned else np.array(found)
 
 
 def _prefixed(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -23,7 +23,7 @@ import numpy as np
 
 from unitalker.data.dataset import MANIFEST_LIMIT, Clip, Dataset, from_manifest, read_manifest, write_manifest
 from unitalker.errors import DataError
-from unitalker.files import atomic
+from unitalker.files import atomic, mapped_array
 
 FORMAT = "unitalker.shard"
 FOLDER = "shards"
@@ -60,7 +60,7 @@ class ShardedDataset(Dataset):
             return super().array(relative)
         path, start, size = found
         try:
-            return _mapped(path, start, size)
+            return mapped_array(path, start, size)
         except (OSError, ValueError, EOFError, TypeError) as fault:
             raise DataError(f"{self.name}: {relative} is not a readable npy array: {fault}.") from None
 
@@ -75,23 +75,6 @@ class ShardedDataset(Dataset):
                 f"{self.name}: {relative} lies behind the end of its shard; copy the shard again."
             )
         return path, start, size
-
-
-def _mapped(path: Path, start: int, size: int) -> np.ndarray:
-    """The npy array in the bytes start … start + size of a file, as a map. Raises ValueError for what is none."""
-    with path.open("rb") as file:
-        file.seek(start)
-        version = np.lib.format.read_magic(file)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        if version not in read:
-            raise ValueError(f"npy version {version} is unknown")
-        shape, fortran, kind = read[version](file)
-        offset = file.tell()
-    if kind.hasobject:
-        raise ValueError("it holds Python objects")
-    if offset + kind.itemsize * int(np.prod(shape, dtype=object)) > start + size:
-        raise ValueError("its data are cut off")
-    return np.memmap(path, kind, "r", offset, shape, "F" if fortran else "C")
 
 
 def sharded(folder: Path, data: dict[str, Any], chosen: Sequence[int] | None = None) -> Dataset:
