@@ -12,6 +12,7 @@ import numpy as np
 from unitalker.annotations import builtin
 from unitalker.annotations.base import Annotation
 from unitalker.annotations.cards import load_card
+from unitalker.annotations.pca import fit_basis
 from unitalker.annotations.vertices import VertexAnnotation
 from unitalker.config import MiniEncoderConfig, TrainConfig, UniTalkerConfig
 from unitalker.data.dataset import ANY, Dataset, motion_blocks, open_dataset
@@ -25,32 +26,76 @@ from unitalker.training.trainer import Trainer
 Say = Callable[[str], None]
 PCA_FRAMES = 6000
 """Frames of motion that a basis is fitted on, spread over the clips."""
+PCA_COMPONENTS = 512
+"""Components of a basis, at most: the paper's number."""
 
 
 def make_annotations(
     datasets: Sequence[Dataset], cards: Path | None = None, lip_weight: float = 1.0
 ) -> dict[str, Annotation]:
-    """The annotations that the datasets need: from `cards` (a folder of <name>.json) where they are, else built in.
+    """The annotations that the datasets need: from `cards` (a folder of <name>.json) where they are, else from the
+    datasets' own cards, else built in.
 
-    Mesh annotations get a PCA basis of the datasets' own motion. Raises AnnotationError for a name that is neither.
+    Mesh annotations without a PCA basis get one of the datasets' own motion. Raises AnnotationError for a name that is
+    nowhere, DataError for datasets whose cards differ.
     """
     rig = builtin_head()
     out: dict[str, Annotation] = {}
     for name in dict.fromkeys(d.annotation for d in datasets if d.subjects != (ANY,)):
         own = [d for d in datasets if d.annotation == name]
+        card = own_card(name, own)
         if cards is not None and (cards / f"{name}.json").is_file():
             out[name] = builtin.completed(load_card(cards / f"{name}.json"), rig)
+        elif card is not None:
+            out[name] = builtin.completed(_with_basis(card, own), rig)
         elif builtin.require(name) in builtin.WEIGHTS:
             out[name] = builtin.weight_annotation(name, rig, lip_weight)
         elif name in builtin.MESHES:
-            out[name] = builtin.mesh_annotation(name, rig, _spread(own, builtin.MESHES[name][2]))
+            out[name] = builtin.mesh_annotation(name, rig, _spread(own))
             out[name] = dataclasses.replace(out[name], templates=_templates(out[name], own))
         else:
             out[name] = builtin.flame_annotation(rig)
     return out
 
 
-def _spread(datasets: Sequence[Dataset], metres: float) -> Iterator[np.ndarray]:
+def own_card(name: str, datasets: Sequence[Dataset]) -> Annotation | None:
+    """The card of an annotation that the datasets carry, with the templates of all of them; None where none does.
+
+    Raises DataError where two of them mean different things by it.
+    """
+    places = {d.name: d.folder / "annotations" / f"{name}.json" for d in datasets}
+    found = {dataset: load_card(path) for dataset, path in places.items() if path.is_file()}
+    if not found:
+        return None
+    first, card = next(iter(found.items()))
+    for other, its in found.items():
+        if its.names != card.names or not same_codes(its, card):
+            raise DataError(
+                f"{first} and {other} carry different cards of the annotation {name!r}; datasets that are trained "
+                "together need one channel order and one basis."
+            )
+    return dataclasses.replace(card, templates={k: v for c in found.values() for k, v in c.templates.items()})
+
+
+def same_codes(one: Annotation, other: Annotation) -> bool:
+    """Whether codes of one are codes of the other: the same basis or none, for vertices; always for other kinds."""
+    if not isinstance(one, VertexAnnotation) or not isinstance(other, VertexAnnotation):
+        return one.kind == other.kind and one.head_dim == other.head_dim
+    a, b = one.basis, other.basis
+    if a is None or b is None:
+        return a is b
+    same = a.scale == b.scale and a.components.shape == b.components.shape
+    return same and np.array_equal(a.mean, b.mean) and np.array_equal(a.components, b.components)
+
+
+def _with_basis(card: Annotation, datasets: Sequence[Dataset]) -> Annotation:
+    """A mesh annotation of the datasets' own making gets its PCA basis here, unless its card has one."""
+    if not isinstance(card, VertexAnnotation) or card.basis is not None:
+        return card
+    return dataclasses.replace(card, basis=fit_basis(_spread(datasets), PCA_COMPONENTS))
+
+
+def _spread(datasets: Sequence[Dataset]) -> Iterator[np.ndarray]:
     """Blocks of displacements in the annotation's unit, every n-th frame, PCA_FRAMES in all."""
     stored = [d for d in datasets if d.stored == "values"]
     if not stored:
