@@ -44,38 +44,6 @@ def test_paper_heads_are_linear_and_start_at_rest() -> None:
     assert not out.any()
 
 
-@pytest.mark.parametrize("kind", ["wavlm", "wav2vec2", "hubert"])
-def test_hugging_face_encoders_equal_the_library(kind: str) -> None:
-    transformers = pytest.importorskip("transformers")
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 37}
-    convolutions = {"conv_dim": [16] * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2}
-    arch = sizes | convolutions
-    config = small(
-        encoder={
-            "kind": "hf",
-            "name": "none",
-            "architecture": {"model_type": kind} | arch,
-            "normalise": True,
-        },
-        adaptor="after_encoder",
-    )
-    model = UniTalker(config).eval()
-    classes = {"wavlm": "WavLMModel", "wav2vec2": "Wav2Vec2Model", "hubert": "HubertModel"}
-    theirs = getattr(transformers, classes[kind])(transformers.AutoConfig.for_model(kind, **arch)).eval()
-    theirs.load_state_dict(model.encoder.model.state_dict())
-    samples = torch.randn(1, 16000)
-    normal = (samples - samples.mean()) / torch.sqrt(samples.var(unbiased=False) + 1e-7)
-    with torch.inference_mode():
-        assert torch.allclose(model.encoder(samples), theirs(normal).last_hidden_state, atol=1e-6)
-    assert not any(p.requires_grad for p in model.encoder.model.feature_extractor.parameters())
-
-
-def test_unknown_encoder_is_a_sentence() -> None:
-    pytest.importorskip("transformers")
-    with pytest.raises(ModelError, match="allowed are wavlm, wav2vec2, hubert"):
-        UniTalker(small(encoder={"kind": "hf", "name": "x", "architecture": {"model_type": "bert"}}))
-
-
 def test_adaptors_equal_numpy_interpolation() -> None:
     features = torch.randn(2, 40, 3)
     aligned = adapt_aligned(features, 25)

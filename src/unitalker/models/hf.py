@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +14,7 @@ from unitalker.config import FEATURE_RATE, SAMPLE_RATE, HFEncoderConfig
 from unitalker.errors import ModelError
 from unitalker.models.adaptor import adapt_aligned_rows, frame_mask
 from unitalker.models.padding import group_norm, normalise, trim
-from unitalker.models.presets import published
+from unitalker.models.presets import Encoder, published
 
 KINDS = {"wavlm": "WavLMModel", "wav2vec2": "Wav2Vec2Model", "hubert": "HubertModel"}
 """`model_type` of a Hugging Face config → model class."""
@@ -35,10 +37,10 @@ def _library() -> Any:
 def describe(name: str) -> HFEncoderConfig:
     """Architecture and normalisation of an encoder by name, as a self-contained HFEncoderConfig.
 
-    The published encoders of `presets.ENCODERS` are known; any other name is read as a local folder or from the Hub,
-    which is asked only when it may be (HF_HUB_OFFLINE is respected). Raises ModelError where nothing is found.
+    A local folder comes first, then the published encoders of `presets.ENCODERS`; for any other name the Hub is asked,
+    when it may be (HF_HUB_OFFLINE is respected). Raises ModelError where nothing is found.
     """
-    known = published(name)
+    known = _known(name)
     if known is not None:
         return HFEncoderConfig(name=known.name, architecture=known.architecture, normalise=known.normalise)
     lib = _library()
@@ -68,10 +70,14 @@ def complete(config: HFEncoderConfig) -> HFEncoderConfig:
             }
         )
     if config.normalise is None:
-        known = published(config.name)
+        known = _known(config.name)
         layered = config.architecture.get("feat_extract_norm") == "layer"
         return config.model_copy(update={"normalise": known.normalise if known else layered})
     return config
+
+
+def _known(name: str) -> Encoder | None:
+    return None if Path(name).is_dir() else published(name)
 
 
 def _first_line(fault: Exception) -> str:
@@ -130,9 +136,10 @@ class HFEncoder(nn.Module):
 
     def load_pretrained(self) -> None:
         """Replace the weights by the published ones of `config.name`. Raises ModelError where they can't be had."""
+        known = _known(self.config.name)
         try:
             found, told = type(self.model).from_pretrained(
-                self.config.name, config=self.model.config, output_loading_info=True
+                known.name if known else self.config.name, config=self.model.config, output_loading_info=True
             )
         except (OSError, ValueError, RuntimeError) as fault:
             raise ModelError(
@@ -205,4 +212,6 @@ class HFEncoder(nn.Module):
         projected = self.model.feature_projection(features)
         hidden = projected[0] if isinstance(projected, tuple) else projected
         own = None if counts is None else frame_mask(counts.to(features.device), features.shape[1])
-        return self.model.encoder(hidden, attention_mask=own)[0]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
+            return self.model.encoder(hidden, attention_mask=own)[0]
