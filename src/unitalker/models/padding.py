@@ -39,11 +39,12 @@ def normalise(samples: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tens
 def group_norm(x: torch.Tensor, counts: torch.Tensor, norm: nn.GroupNorm) -> torch.Tensor:
     """A GroupNorm with one channel a group over each row's own frames: (B, C, T), counts (B,) → (B, C, T).
 
-    What is behind a row's frames is replaced by the row's mean, so that one pass finds the variance of the rest.
+    What is behind a row's frames is replaced by the row's mean, so that one pass finds the variance of the rest; to
+    save a copy of what may be gigabytes, x itself is overwritten there.
     """
-    wide = x.float()
     own, count = frame_mask(counts, x.shape[-1])[:, None], counts[:, None, None]
-    mean = wide.masked_fill(~own, 0.0).sum(-1, keepdim=True) / count
+    wide = x.float().masked_fill_(~own, 0.0)
+    mean = wide.sum(-1, keepdim=True) / count
     wide = torch.where(own, wide, mean)
     spread = wide.var(-1, keepdim=True, unbiased=False) * (x.shape[-1] / count)
     scale = torch.rsqrt(spread + norm.eps) * norm.weight[:, None]
