@@ -148,6 +148,9 @@ def test_numbers_of_subjects_must_add_up(made: Published, folder: Path, tmp_path
     imported = import_checkpoint(path, tmp_path / "m", Released(data))
     assert imported.remarks == ("D3 is taken to have 2 subjects, the rows that remain.",)
     assert imported.config.identities[3:6] == ("D3/0", "D3/1", "D4/0")
+    added = unitalker.load(tmp_path / "m").annotations["3DETF_blendshape_weight"].templates
+    assert not added["D3/1"].any()
+    assert added["D4/1"].any()
 
 
 def test_datasets_are_told_by_the_heads_or_by_the_user(made: Published, tmp_path: Path) -> None:

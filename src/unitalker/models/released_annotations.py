@@ -96,7 +96,8 @@ def _basis(annotation: str, size: int, folder: DataFolder | None) -> Basis | Non
 def _templates(
     known: ReleasedAnnotation, cast: Sequence[Cast], folder: DataFolder | None
 ) -> dict[str, np.ndarray]:
-    """Identity → neutral vertices (V, 3), or the numbers (dim,) that the release adds to a subject's frames."""
+    """Identity → neutral vertices (V, 3), or the numbers (dim,) that the release adds to a subject's frames, zeros for
+    subjects of a dataset without the file."""
     found: dict[str, np.ndarray] = {}
     for one in cast:
         if folder is None or one.dataset.annotation != known.name:
@@ -110,6 +111,9 @@ def _templates(
             )
         shape = (-1, 3) if known.kind == "vertices" else (-1,)
         found |= {name: row.reshape(shape) for name, row in zip(one.names, rows, strict=True)}
+    if found and known.kind != "vertices":
+        own = [name for one in cast if one.dataset.annotation == known.name for name in one.names]
+        return {name: found.get(name, np.zeros(known.dim, np.float32)) for name in own}
     return found
 
 
