@@ -14,12 +14,17 @@ from unitalker.annotations.base import Annotation
 from unitalker.annotations.builtin import flame_annotation, weight_annotation
 from unitalker.annotations.cards import load_card
 from unitalker.annotations.layouts import layout
-from unitalker.config import UniTalkerConfig
+from unitalker.cli import main
+from unitalker.config import RecipeConfig, TrainConfig, UniTalkerConfig
 from unitalker.data.dataset import Dataset, open_dataset
 from unitalker.data.importers.folder import FolderOptions, import_folder
+from unitalker.errors import ConfigError, ModelError
+from unitalker.export import read
 from unitalker.models import checkpoint
 from unitalker.models.unitalker import UniTalker
 from unitalker.rig import builtin_head
+from unitalker.training import recipes
+from unitalker.training.efficiency import subset
 from unitalker.training.table import compare, surface, table
 
 ARKIT = layout("arkit52").names
@@ -144,3 +149,241 @@ def test_surfaces_of_weights_and_flame_are_posed_heads() -> None:
     rest = annotation.vertices(annotation.decode(np.zeros_like(codes)))
     moved = annotation.vertices(annotation.decode(codes)) - rest
     assert np.abs(flame.displacements(annotation.decode(codes)) - moved).max() < 1e-6
+
+
+FAST = [
+    "steps=3", "warmup_steps=1", "batch=2", "crop_seconds=1", "precision=fp32", "phone_weight=0", "closure_weight=0",
+    "lr=0.01", "log_steps=1",
+]  # fmt: skip
+
+
+def train(*words: object, fast: bool = True) -> int:
+    sets = [part for text in (FAST if fast else []) for part in ("--set", text)]
+    return main(["train", "--workers", "0", *map(str, words), *sets])
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.load(folder).model.state_dict()
+
+
+def changed(old: Path, new: Path) -> set[str]:
+    """First words of the tensors that differ; the identity table counts as "identities"."""
+    a, b = tensors(old), tensors(new)
+    assert a.keys() == b.keys()
+    names = {k.replace("decoder.identity", "identities") for k in a if not torch.equal(a[k], b[k])}
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.fixture(scope="module")
+def anna(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path]:
+    """A dataset of ARKit weights, and a model that knows its annotation and speaker."""
+    folder = tmp_path_factory.mktemp("anna")
+    dataset = make_set(folder / "anna", mesh=False, annotation="arkit52")
+    return dataset, save_model(
+        folder / "model", dataset, weight_annotation("arkit52", builtin_head()), seed=7
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "moved"),
+    [
+        ((), {"encoder", "decoder", "identities", "heads"}),
+        (("--freeze", "encoder"), {"decoder", "identities", "heads"}),
+        (("--freeze", "encoder,decoder"), {"identities", "heads"}),
+        (("--only-head",), {"heads"}),
+    ],
+)
+def test_fine_tuning_moves_what_it_says(anna, tmp_path, flags, moved) -> None:
+    dataset, model = anna
+    run = tmp_path / "run"
+    assert train("--finetune", model, "--data", dataset.folder, "-o", run, *flags) == 0
+    assert changed(model, run / "model") == moved
+    head = (run / "table.md").read_text().splitlines()[0]
+    assert head.startswith(f"| on | figure | before: {model} | after: ")
+
+
+def begun(model: Path, dataset: Dataset, run: Path, **recipe: object) -> dict[str, torch.Tensor]:
+    """Weights of a run at step 0."""
+    asked = RecipeConfig(finetune=str(model), **recipe)  # type: ignore[arg-type]
+    tree = recipes.settings(asked, [dataset]) | {"sources": [{"path": str(dataset.folder)}]}
+    trainer = recipes.open_recipe(asked, TrainConfig.parse(tree), run)
+    assert all(torch.equal(v, trainer.average.tensors[k]) for k, v in trainer.model.state_dict().items())
+    return trainer.model.state_dict()
+
+
+def test_fine_tuning_begins_with_head_and_identities_by_name(anna, tmp_path) -> None:
+    dataset, model = anna
+    old = tensors(model)
+    assert all(torch.equal(value, old[key]) for key, value in begun(model, dataset, tmp_path / "a").items())
+    stranger = tmp_path / "set" / "ben"
+    stranger.parent.mkdir()
+    other = make_set(stranger, mesh=False, annotation="arkit52")
+    table_ = begun(model, other, tmp_path / "b")["decoder.identity.weight"]
+    assert torch.equal(table_, old["decoder.identity.weight"][[1, 1]])
+
+
+def test_transfer_keeps_the_encoder_alone(anna, tmp_path) -> None:
+    _, model = anna
+    mine = make_set(tmp_path / "mine")
+    old = tensors(model)
+    new = begun(model, mine, tmp_path / "run", keep="encoder", new_head="mine")
+    encoder = {k for k in new if k.startswith("encoder.")}
+    assert encoder and all(torch.equal(new[k], old[k]) for k in encoder)
+    assert not torch.equal(new["decoder.map.weight"], old["decoder.map.weight"])
+    assert not new["heads.mine.weight"].any() and "heads.arkit52.weight" not in new
+    kept = begun(model, mine, tmp_path / "all", keep="all", new_head="mine")
+    assert torch.equal(kept["decoder.map.weight"], old["decoder.map.weight"])
+
+
+def test_a_new_head_from_an_ordinary_folder(anna, tmp_path, capsys, monkeypatch) -> None:
+    _, model = anna
+    monkeypatch.chdir(tmp_path)
+    takes = write_takes(tmp_path / "takes")
+    words = ("--finetune", model, "--new-head", "mine", "--data", takes, "--unit", "cm", "-o", "run")
+    assert train(*words, "--freeze", "encoder", "--minutes", "0") == 0
+    told = capsys.readouterr()
+    assert (
+        "Template of speaker" in told.err
+        and "Begins anew: the identities, the decoder, the head mine." in told.err
+    )
+    assert not told.out and "step 1 of 3" in told.err
+    assert main(["train", "--workers", "0", "-o", "run"]) == 0
+    told = capsys.readouterr()
+    assert (
+        "| before: resting face |" in told.out and "LVE, mm²" in told.out and "resumed at step 1" in told.err
+    )
+    old, new = tensors(model), tensors(Path("run/model"))
+    assert all(torch.equal(new[k], old[k]) for k in new if k.startswith("encoder."))
+    assert new["heads.mine.weight"].any()
+    result = recipes.result(Path("run"))
+    found = compare(open_dataset("run/data/mine"), Animator(checkpoint.load(result)), None)
+    assert (
+        told.out.strip()
+        == table([found], "resting face", result.name)
+        == Path("run/table.md").read_text().strip()
+    )
+    assert main(["evaluate", str(result), "run/data/mine"]) == 0
+    assert "LVE" in capsys.readouterr().out
+    assert (
+        main(["animate", "takes/0.wav", "-o", "0.npz", "--model", str(result), "--identity", "mine/speaker"])
+        == 0
+    )
+    motion = read("0.npz")
+    assert (motion.annotation, motion.unit, motion.values.shape) == ("mine", "cm", (50, 24))
+    assert motion.template is not None and motion.values.any()
+    assert train(*words) == 0
+    assert main(["train", "--finetune", str(model), "-o", "run"]) == 2
+    assert "was begun with" in capsys.readouterr().err
+
+
+def test_presets_are_built_and_trained_in_their_way(anna) -> None:
+    dataset, _ = anna
+    paper = recipes.settings(RecipeConfig(preset="unitalker-b"), [dataset])
+    config = TrainConfig.parse(paper | {"sources": [{"path": "x"}]})
+    assert (config.batching, config.loss, config.optimiser, config.lr) == ("clips", "paper", "adam", 1e-4)
+    assert (config.epochs, config.warmup_epochs, config.batch, config.ema) == (100, 1, 1, 0)
+    assert (
+        config.model is not None
+        and config.model.encoder.kind == "hf"
+        and config.model.heads == {"arkit52": 1}
+    )
+    mini = recipes.settings(RecipeConfig(preset="mini"), [dataset])
+    assert mini.keys() == {"model"} and mini["model"]["encoder"]["kind"] == "mini"
+
+
+def test_a_preset_trains_on_the_command_line(anna, tmp_path, capsys) -> None:
+    dataset, _ = anna
+    small = ["model.encoder.width=8", "model.encoder.mels=40", "model.decoder.width=8"]
+    sets = [part for text in small for part in ("--set", text)]
+    assert train("--preset", "mini", "--data", dataset.folder, "-o", tmp_path / "run", *sets) == 0
+    assert "| before: resting face |" in capsys.readouterr().out
+    config = UniTalkerConfig.load(tmp_path / "run" / "model" / "config.json")
+    assert (
+        config.adaptor == "after_decoder"
+        and config.heads == {"arkit52": 52}
+        and config.encoder.kind == "mini"
+    )
+
+
+def test_refused_recipes(anna, tmp_path, capsys, monkeypatch) -> None:
+    dataset, model = anna
+    monkeypatch.chdir(tmp_path)
+    mesh = make_set(tmp_path / "mesh")
+    refused = {
+        "--new-head x": "--new-head needs the model that it is added to",
+        f"--preset mini --finetune {model}": "give --preset or --finetune, not both",
+        "--preset mega": "There is no preset 'mega'",
+        "--finetune mega": "There is no model 'mega'",
+        f"--finetune {model} --new-head arkit52": "has a head 'arkit52' already",
+        f"--finetune {model} --new-head other": "of the annotation 'arkit52', so its head is --new-head arkit52",
+        f"--finetune {model} --freeze brain": "freeze",
+        f"--finetune {model} --freeze encoder,decoder,heads,identities": "Every part of the model is frozen",
+        f"--finetune {model} --start x": "--start and --finetune both say",
+    }
+    for flags, says in refused.items():
+        assert train("--data", dataset.folder, "-o", "run", *flags.split()) == 2, flags
+        told = capsys.readouterr().err
+        assert says in told, (flags, told)
+    assert train("--data", mesh.folder, "-o", "run2", "--finetune", model) == 2
+    assert (
+        "has no head for the annotation 'mesh'; it has arkit52. Add one with --new-head mesh"
+        in capsys.readouterr().err
+    )
+    assert train("--data", "nowhere", "-o", "run3", "--finetune", model, "--new-head", "y") == 2
+    assert "There is no folder nowhere" in capsys.readouterr().err and not Path("run3").exists()
+    assert train("--data", "a", "--data", "b", "-o", "run4", "--finetune", model, "--new-head", "y") == 2
+    assert "learns from one --data" in capsys.readouterr().err
+
+
+def test_a_model_of_another_shape_is_refused(anna, tmp_path) -> None:
+    dataset, model = anna
+    asked = RecipeConfig(finetune=str(model))
+    tree = recipes.settings(asked, [dataset]) | {"sources": [{"path": str(dataset.folder)}]}
+    tree["model"]["decoder"]["width"] = 24
+    with pytest.raises(ModelError, match=r"has no tensor decoder\."):
+        recipes.open_recipe(asked, TrainConfig.parse(tree), tmp_path / "run")
+
+
+def test_subsets_are_parts_of_each_other(tmp_path) -> None:
+    source = write_takes(tmp_path / "takes", clips=14)
+    dataset = open_dataset(import_folder(source, tmp_path / "set", FolderOptions(unit="cm")).folder)
+    parts = [subset(dataset, tmp_path / f"{f}", f) for f in (1.0, 0.5, 0.1)]
+    ids = [{c.id for c in open_dataset(p.folder).split("train")} for p in parts]
+    assert [len(i) for i in ids] == [12, 6, 2] and ids[0] > ids[1] > ids[2]
+    for part in parts:
+        assert {c.id for c in part.split("val")} == {c.id for c in dataset.split("val")}
+        for clip in part.clips:
+            assert np.array_equal(part.motion(clip), dataset.motion(clip))
+            assert part.path(clip.audio).read_bytes() == dataset.path(clip.audio).read_bytes()
+    with pytest.raises(ConfigError, match="above 0 and at most at 1, not 2"):
+        subset(dataset, tmp_path / "x", 2)
+
+
+def test_the_curve_of_data_efficiency(anna, tmp_path, capsys) -> None:
+    _, model = anna
+    mine = make_set(tmp_path / "mine")
+    words = [
+        "bench",
+        "data-efficiency",
+        "--data",
+        str(mine.folder),
+        "--model",
+        str(model),
+        "--fractions",
+        "1,0.5",
+    ]
+    sets = [part for text in FAST for part in ("--set", text)]
+    assert main([*words, "-o", str(tmp_path / "out"), *sets]) == 0
+    text = capsys.readouterr().out
+    assert text == (tmp_path / "out" / "table.md").read_text()
+    rows = [line.split("|")[1:-1] for line in text.splitlines()[2:]]
+    assert [(float(r[0]), int(r[1])) for r in rows] == [(1, 2), (0.5, 1)]
+    for row in rows:
+        runs = tmp_path / "out" / row[0].strip()
+        for start, column in (("random", 4), ("trained", 5)):
+            part = open_dataset(runs / "mine")
+            found = compare(part, Animator(checkpoint.load(recipes.result(runs / start))), None)
+            assert float(row[column]) == pytest.approx(100 * found.after["LVE"], rel=1e-3)
+            assert float(row[3]) == pytest.approx(100 * found.before["LVE"], rel=1e-3)
+    assert main([*words[:-1], "half", "-o", str(tmp_path / "out")]) == 2
+    assert "--fractions takes shares between commas" in capsys.readouterr().err

@@ -7,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from cyclopts import App
 
 from unitalker.cli.animate import EXAMPLES, animate
+from unitalker.cli.bench import EXAMPLES as BENCH_EXAMPLES
+from unitalker.cli.bench import data_efficiency
 from unitalker.cli.data import (
     IMPORT_EXAMPLES,
     SHARD_EXAMPLES,
@@ -46,3 +48,6 @@ app.command(evaluate, name="evaluate")
 app.command(import_released, name="import", help_epilogue=RELEASED_EXAMPLES)
 app.command(train, name="train", help_epilogue=TRAIN_EXAMPLES)
 app.command(data)
+bench = App(name="bench", help="Measurements that train models.", help_format="plaintext")
+bench.command(data_efficiency, name="data-efficiency", help_epilogue=BENCH_EXAMPLES)
+app.command(bench)

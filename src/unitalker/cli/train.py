@@ -4,37 +4,42 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from unitalker.cli.progress import bar
+from unitalker.cli.recipe import RecipeChoices
 from unitalker.errors import ConfigError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from unitalker.config import TrainConfig
+    from unitalker.config import RecipeConfig, TrainConfig
 
 EXAMPLES = """Examples:
   unitalker train --data sets/grid --data sets/synthetic:2 -o runs/first
   unitalker train recipe.yaml -o runs/second --set lr=5e-4 --set augment.noise=0.3
   unitalker train -o runs/second          (goes on after a stop)
+  unitalker train --preset unitalker-b --data sets/a --data sets/b -o runs/paper
+  unitalker train --finetune mini --data sets/anna -o runs/anna               (an annotation that mini knows)
+  unitalker train --finetune mini --new-head mine --data my_takes --fps 30 -o runs/mine
   unitalker animate speech.wav --model runs/second/model -o face.glb"""
 
 CONFIG = Parameter(help="YAML or JSON file of settings; `--settings` lists them all.")
 OUTPUT = Parameter(
     name=("--output", "-o"),
     help="Run folder: train.json (settings), metrics.jsonl (losses), checkpoint.pt and phones.json (to go on "
-    "with), and model/ (the model, for --model).",
+    "with), model/ (the model, for --model), best/ (the same, best on validation clips), table.md (before and after).",
 )
 DATA = Parameter(
     negative=(),
     show_default=False,
     help="Dataset folder to train on, perhaps with its share: sets/a:2. Repeat it for several; it replaces the "
-    "file's sources.",
+    "file's sources. With --new-head also an ordinary folder of sound and motion.",
 )
 SET = Parameter(
     name="--set", negative=(), show_default=False, help="One setting, key=value; dots reach inside."
@@ -44,18 +49,27 @@ MINUTES = Parameter(help="Stop after so many minutes; the same command goes on l
 LISTED = Parameter(negative=(), show_default=False, help="List all settings with their defaults, and stop.")
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RunChoices:
+    """How a run is done."""
+
+    start: Annotated[Path | None, START] = None
+    workers: Annotated[int, Parameter(help="Processes that prepare batches.")] = 1
+    minutes: Annotated[float | None, MINUTES] = None
+
+
 def train(
     config: Annotated[Path | None, CONFIG] = None,
     *,
     output: Annotated[Path | None, OUTPUT] = None,
     data: Annotated[tuple[str, ...], DATA] = (),
     change: Annotated[tuple[str, ...], SET] = (),
-    start: Annotated[Path | None, START] = None,
-    workers: Annotated[int, Parameter(help="Processes that prepare batches.")] = 1,
-    minutes: Annotated[float | None, MINUTES] = None,
+    how: RunChoices | None = None,
+    recipe: RecipeChoices | None = None,
     settings: Annotated[bool, LISTED] = False,
 ) -> int:
-    """Train a model on dataset folders, or go on with a run."""
+    """Train a model on dataset folders, fine-tune one, teach one a new annotation, or go on with a run."""
     from unitalker.config import TrainConfig
 
     if settings:
@@ -65,22 +79,71 @@ def train(
         raise ConfigError("Say where the run goes, for example -o runs/first.")
     if output.exists() and not output.is_dir():
         raise ConfigError(f"{output} is a file; give a folder for the run.")
-    chosen = run_settings(config, output, data, change)
-    _run(chosen, output, start, workers, minutes)
+    how, picked = how or RunChoices(), recipe or RecipeChoices()
+    if how.start is not None and picked.finetune is not None:
+        raise ConfigError("--start and --finetune both say what to begin with; give one of them.")
+    asked, chosen = planned(picked, config, output, data, change)
+    _run(asked, chosen, output, how)
     return 0
 
 
-def run_settings(file: Path | None, run: Path, data: Sequence[str], changes: Sequence[str]) -> TrainConfig:
-    """The settings of a file, or of the run itself, with --data and --set on top. Raises ConfigError."""
+def planned(
+    picked: RecipeChoices, file: Path | None, run: Path, data: Sequence[str], changes: Sequence[str]
+) -> tuple[RecipeConfig, TrainConfig]:
+    """Recipe and settings of a run; a new annotation's data is made ready. Raises ConfigError and what data raises."""
+    from unitalker.training import recipes
+
+    asked = picked.recipe()
+    recipe = recipes.recalled(asked, run)
+    base = picked.changes()
+    if recipe.model_fields_set and not (run / "train.json").is_file():
+        base = _begun(recipe, picked, file, run, data) | base
+    given = () if recipe.new_head else data
+    return recipe, run_settings(file, run, given, changes, base)
+
+
+def _begun(
+    recipe: RecipeConfig, picked: RecipeChoices, file: Path | None, run: Path, data: Sequence[str]
+) -> dict[str, Any]:
+    """The settings that a new run's recipe stands for, with its sources."""
+    from unitalker.data.dataset import open_dataset
+    from unitalker.training import recipes
+
+    recipes.check(recipe)
+    sources = [_source(text) for text in data] or (_read(file).get("sources", []) if file else [])
+    if recipe.new_head:
+        if len(sources) != 1:
+            raise ConfigError(
+                "--new-head learns from one --data: a dataset, or a folder of sound and motion."
+            )
+        made = recipes.prepare(recipe, Path(sources[0]["path"]), run, picked.folder(), say=_say)
+        sources = [sources[0] | {"path": str(made)}]
+    datasets = [open_dataset(source["path"]) for source in sources]
+    return recipes.settings(recipe, datasets) | {"sources": sources}
+
+
+def run_settings(
+    file: Path | None,
+    run: Path,
+    data: Sequence[str],
+    changes: Sequence[str],
+    base: Mapping[str, Any] | None = None,
+) -> TrainConfig:
+    """The settings of a file, or of the run itself, over those of a recipe (base), with --data and --set on top.
+
+    Raises ConfigError.
+    """
     from unitalker.config import TrainConfig
 
     saved = run / "train.json"
-    if file is None and not data and not saved.is_file():
+    tree = dict(base or {})
+    if file is None and not data and not saved.is_file() and "sources" not in tree:
         raise ConfigError(
             "Give datasets with --data, or a settings file; there is no run to go on with here."
         )
     origin = file or (saved if saved.is_file() else None)
-    tree = {} if origin is None else _read(origin)
+    if origin is not None:
+        tree = _read(origin) | tree if saved.is_file() else tree | _read(origin)
     if data:
         tree["sources"] = [_source(text) for text in data]
     for text in changes:
@@ -129,6 +192,14 @@ def _change(tree: dict[str, Any], text: str) -> None:
         raise ConfigError(f"--set {text}: {value!r} is not a value; quote it if it is text.") from None
 
 
+def changed(texts: Sequence[str]) -> dict[str, Any]:
+    """The settings of --set texts alone. Raises ConfigError as they do."""
+    tree: dict[str, Any] = {}
+    for text in texts:
+        _change(tree, text)
+    return tree
+
+
 def settings_text(kind: type[BaseModel], prefix: str = "") -> list[str]:
     """One line a setting: key, default, what it does; settings inside settings with their dots."""
     from pydantic import BaseModel
@@ -143,19 +214,29 @@ def settings_text(kind: type[BaseModel], prefix: str = "") -> list[str]:
     return lines
 
 
-def _run(config: TrainConfig, folder: Path, start: Path | None, workers: int, minutes: float | None) -> None:
-    """Opens the run, trains with a bar, says where the model is."""
-    from unitalker.training.session import check_workers, open_run
+def _run(recipe: RecipeConfig, config: TrainConfig, folder: Path, how: RunChoices) -> None:
+    """Opens the run, trains with a bar, says where the model is, and prints the table of what it changed."""
+    from unitalker.training import recipes
+    from unitalker.training.session import check_workers
 
-    until = float("inf") if minutes is None else time.time() + 60 * minutes
-    count = check_workers(workers)
-    trainer = open_run(config, folder, start=start, say=lambda line: print(line, file=sys.stderr))
-    with bar("Training", config.steps) as tell:
+    until = float("inf") if how.minutes is None else time.time() + 60 * how.minutes
+    count = check_workers(how.workers)
+    trainer = recipes.open_recipe(recipe, config, folder, start=how.start, say=_say)
+    with bar("Training", trainer.steps) as tell:
 
         def report(step: int, figures: dict[str, float]) -> None:
             shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
-            last = step == config.steps or time.time() > until
-            tell(step, [f"step {step}: {shown}"] if step % 500 == 0 or last else [])
+            last = step == trainer.steps or time.time() > until
+            tell(step, [f"step {step}: {shown}"] if shown and (step % 500 == 0 or last) else [])
 
         trainer.run(report, workers=count, until=until)
-    print(f"{folder / 'model'}: step {trainer.step} of {config.steps}", file=sys.stderr)
+    if not trainer.processes.chief:
+        return
+    _say(f"{folder / 'model'}: step {trainer.step} of {trainer.steps}")
+    if trainer.step < trainer.steps:
+        return
+    print(recipes.before_and_after(recipe, [source.path for source in config.sources], folder, _say))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -11,6 +11,7 @@ from unitalker.config.model import (
     TransformerDecoderConfig,
     UniTalkerConfig,
 )
+from unitalker.config.recipe import RecipeConfig
 from unitalker.config.train import AugmentConfig, SourceConfig, TrainConfig
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "DecoderConfig",
     "HFEncoderConfig",
     "MiniEncoderConfig",
+    "RecipeConfig",
     "Settings",
     "SourceConfig",
     "TCNDecoderConfig",

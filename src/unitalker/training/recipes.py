@@ -1,0 +1,238 @@
+"""Recipes: the settings, the data and the first weights of a run from a short command.
+
+Training from a preset; fine-tuning on annotations that a model knows (the paper's Tab. 5); annotation transfer to one
+that it does not know (section 4.6: the encoder stays, decoder and heads begin anew), from a dataset or from an ordinary
+folder of sound and motion.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from unitalker.animation.animator import Animator
+from unitalker.config import RecipeConfig, TrainConfig, UniTalkerConfig
+from unitalker.data.dataset import ANY, Dataset, open_dataset
+from unitalker.data.importers.folder import FolderOptions, import_folder
+from unitalker.errors import ConfigError, ModelError
+from unitalker.export import read as read_motion
+from unitalker.files import atomic
+from unitalker.models import checkpoint
+from unitalker.models.presets import preset
+from unitalker.models.unitalker import UniTalker
+from unitalker.training.session import open_run
+from unitalker.training.starting import IDENTITIES, transfer
+from unitalker.training.table import RESTING, Comparison, compare, table, write_table
+from unitalker.training.trainer import Trainer
+
+Say = Callable[[str], None]
+
+PAPER: dict[str, Any] = {
+    "batching": "clips",
+    "batch": 1,
+    "loss": "paper",
+    "optimiser": "adam",
+    "lr": 1e-4,
+    "schedule": "constant",
+    "ramp": 0.0,
+    "clip_norm": None,
+    "ema": 0.0,
+    "epochs": 100,
+    "warmup_epochs": 1,
+    "phone_weight": 0.0,
+    "closure_weight": 0.0,
+}
+"""The release's way of training, for models with a published encoder."""
+TUNING: dict[str, Any] = {"lr": 3e-4, "steps": 2000, "warmup_steps": 0}
+"""Changes to the usual settings where a model of this package's small encoder goes on."""
+TRANSFER: dict[str, Any] = {"lr": 1e-3, "steps": 2000, "warmup_steps": 200}
+"""The same where its decoder and heads begin anew."""
+
+
+def check(recipe: RecipeConfig) -> UniTalkerConfig | None:
+    """The configuration of the model that a recipe begins with, None where it begins with none.
+
+    Raises ConfigError for flags that contradict each other, ModelError for an unknown model.
+    """
+    if recipe.preset and recipe.finetune:
+        raise ConfigError(
+            "A fine-tuned model keeps its own architecture: give --preset or --finetune, not both."
+        )
+    if recipe.finetune is None:
+        if recipe.new_head:
+            raise ConfigError("--new-head needs the model that it is added to, for example --finetune mini.")
+        return None
+    model = UniTalkerConfig.load(checkpoint.locate(recipe.finetune) / "config.json")
+    if recipe.new_head in model.heads:
+        raise ConfigError(
+            f"{recipe.finetune} has a head {recipe.new_head!r} already: leave out --new-head, or choose another name."
+        )
+    return model
+
+
+def settings(recipe: RecipeConfig, datasets: Sequence[Dataset], anew: bool = False) -> dict[str, Any]:
+    """The TrainConfig settings, sources aside, that a recipe stands for; a file and --set may change them.
+
+    anew: annotations are learned anew, whether the model knows them or not. Raises ModelError for an unknown preset or model, ConfigError for datasets that the recipe cannot learn from.
+    """
+    model = check(recipe)
+    names = list(dict.fromkeys(d.annotation for d in datasets if d.subjects != (ANY,)))
+    if recipe.preset is not None:
+        facts = {"identities": (), "heads": dict.fromkeys(names, 1), "default_annotation": names[0]}
+        built = UniTalkerConfig.parse(preset(recipe.preset) | facts)
+        return (PAPER if built.encoder.kind == "hf" else {}) | {"model": built.model_dump(mode="json")}
+    if model is None:
+        return {}
+    if not anew:
+        _check_heads(recipe, model, names)
+    tree = model.model_dump(mode="json")
+    fresh = recipe.keep == "encoder"
+    if model.encoder.kind == "hf":
+        tree["encoder"]["pretrained"] = False
+        usual = PAPER | {"warmup_epochs": int(fresh)}
+    else:
+        usual = TRANSFER if fresh else TUNING
+    cards = (
+        {}
+        if recipe.new_head or anew
+        else {"cards": str(checkpoint.locate(str(recipe.finetune)) / "annotations")}
+    )
+    return usual | cards | {"model": tree}
+
+
+def _check_heads(recipe: RecipeConfig, model: UniTalkerConfig, names: Sequence[str]) -> None:
+    """Raises ConfigError for annotations that the recipe has no head for: the new one, else those of the model."""
+    known = (recipe.new_head,) if recipe.new_head else tuple(model.heads)
+    strange = next((name for name in names if name not in known), None)
+    if strange is not None and recipe.new_head:
+        raise ConfigError(f"The data is of the annotation {strange!r}, so its head is --new-head {strange}.")
+    if strange is not None:
+        raise ConfigError(
+            f"{recipe.finetune} has no head for the annotation {strange!r}; it has {', '.join(known)}. Add one with "
+            f"--new-head {strange}."
+        )
+
+
+def prepare(
+    recipe: RecipeConfig, source: Path, run: Path, options: FolderOptions | None = None, say: Say = print
+) -> Path:
+    """The dataset of a new annotation: `source` itself where it is one, else made of the ordinary folder in run/data.
+
+    Vertices get a PCA basis of their own. What is there from an earlier start is used again.
+    """
+    name = str(recipe.new_head)
+    made = run / "data" / name
+    if (source / "dataset.json").is_file():
+        made = source
+    elif (made / "dataset.json").is_file():
+        say(f"{made} is there already: {source} is not read again.")
+    else:
+        chosen = replace(options or FolderOptions(), annotation=name)
+        for note in import_folder(source, made, chosen, read=read_motion).notes:
+            say(note)
+    return made
+
+
+def open_recipe(
+    recipe: RecipeConfig,
+    config: TrainConfig,
+    run: Path,
+    *,
+    start: Path | None = None,
+    say: Say | None = None,
+) -> Trainer:
+    """A trainer for the run in a folder, as `session.open_run` gives it, begun with the recipe's model where it is new.
+
+    start: a run folder whose weights to begin with, for runs without --finetune.
+    """
+    trainer = open_run(config, run, start=start, say=say)
+    if not (run / "recipe.json").is_file() and trainer.processes.chief:
+        remember(recipe, run)
+    if recipe.finetune is not None and trainer.step == 0:
+        fresh = begin(trainer, checkpoint.load(recipe.finetune).model, recipe)
+        if say and fresh:
+            say(f"Begins anew: {', '.join(dict.fromkeys(_part(name) for name in fresh))}.")
+    return trainer
+
+
+def begin(trainer: Trainer, start: UniTalker, recipe: RecipeConfig) -> list[str]:
+    """Give a new run the weights of the model that it begins with: its encoder, and with keep="all" the rest by name.
+
+    An identity that `start` does not know begins as its pivot. Returns the names of the tensors that begin anew. Raises
+    ModelError where anything else than the new annotation's head has no tensor of its name and shape to begin with.
+    """
+    fresh = transfer(start, trainer.model, recipe.keep)
+    trainer.average.restart()
+    kept = [name for name in fresh if recipe.keep == "all" or name.startswith("encoder.")]
+    strange = [name for name in kept if not name.startswith(f"heads.{recipe.new_head}.")]
+    if strange:
+        raise ModelError(
+            f"{recipe.finetune} has no tensor {strange[0]} of the shape that the run needs; a fine-tuned model keeps the "
+            "architecture and the annotation cards of the one that it comes from."
+        )
+    return fresh
+
+
+def _part(tensor: str) -> str:
+    """ "heads.mine.bias" → "the head mine"; "decoder.…" → "the decoder"."""
+    part, _, rest = tensor.partition(".")
+    if part == "heads":
+        return f"the head {rest.partition('.')[0]}"
+    return "the identities" if tensor == IDENTITIES else f"the {part}"
+
+
+def recalled(recipe: RecipeConfig, run: Path) -> RecipeConfig:
+    """The recipe that the run in a folder was begun with, or for a new one the recipe asked for.
+
+    Raises ConfigError where a run that exists is asked to go on by another recipe.
+    """
+    if not (run / "train.json").is_file():
+        return recipe
+    path = run / "recipe.json"
+    old = RecipeConfig.load(path) if path.is_file() else RecipeConfig()
+    if recipe not in (old, RecipeConfig()):
+        raise ConfigError(
+            f"The run in {run} was begun with {_told(old)}, not {_told(recipe)}; use a new folder."
+        )
+    return old
+
+
+def remember(recipe: RecipeConfig, run: Path) -> None:
+    """Write recipe.json into the run's folder."""
+    run.mkdir(parents=True, exist_ok=True)
+    with atomic(run / "recipe.json") as draft:
+        draft.write_text(json.dumps(recipe.model_dump(mode="json"), indent=1))
+
+
+def _told(recipe: RecipeConfig) -> str:
+    given = recipe.model_dump(exclude_defaults=True)
+    return ", ".join(f"--{key.replace('_', '-')} {value}" for key, value in given.items()) or "no recipe"
+
+
+def result(run: Path) -> Path:
+    """The model folder of a run: the best by its validation clips, else the last."""
+    return next(p for p in (run / "best", run / "model") if (p / "config.json").is_file())
+
+
+def before_and_after(recipe: RecipeConfig, sources: Sequence[str], run: Path, say: Say | None = None) -> str:
+    """Measure the run's best model (the last where there is no best) against the one it began with, on each dataset's
+    validation clips; write run/table.md and return the table. Where that one has no such head: against a resting face.
+    """
+    found = result(run)
+    after = Animator(checkpoint.load(found))
+    before = None if recipe.finetune is None else Animator(checkpoint.load(recipe.finetune))
+    rows: list[Comparison] = []
+    for dataset in map(open_dataset, sources):
+        if dataset.subjects == (ANY,):
+            continue
+        old = before if before is not None and dataset.annotation in before.annotations else None
+        if say:
+            say(f"Measuring on {dataset.name} …")
+        rows.append(compare(dataset, after, old))
+    known = before is not None and any(row.dataset for row in rows if recipe.new_head is None)
+    text = table(rows, str(recipe.finetune) if known else RESTING, found.name)
+    write_table(text, run / "table.md")
+    return text
