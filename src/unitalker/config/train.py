@@ -187,6 +187,20 @@ class RunSettings(Settings):
     warmup_epochs: int | None = Field(
         default=None, ge=0, description="Decoder warm-up in epochs instead of steps (the paper: 1)."
     )
+    validate_steps: int | None = Field(
+        default=None, ge=1, description="Steps between measurements on the validation clips; null: none."
+    )
+    validate_epochs: int | None = Field(
+        default=None, ge=1, description="The same in epochs instead of steps."
+    )
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        description="The run stops after so many validations in a row without a better one.",
+    )
+    tensorboard: bool = Field(
+        default=False, description="Figures also as TensorBoard event files in the run folder."
+    )
     seed: int = Field(default=0, ge=0, description="Seed of everything random.")
     checkpoint_steps: int = Field(default=500, ge=1, description="Steps between checkpoints.")
     log_steps: int = Field(default=50, ge=1, description="Steps between lines of metrics.jsonl.")
@@ -204,9 +218,11 @@ class RunSettings(Settings):
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
-        for steps, epochs in (("steps", "epochs"), ("warmup_steps", "warmup_epochs")):
-            if getattr(self, steps) is not None and getattr(self, epochs) is not None:
-                raise ValueError(f"give {steps} or {epochs}, not both; set the other to null")
+        for kind in ("", "warmup_", "validate_"):
+            if getattr(self, f"{kind}steps") is not None and getattr(self, f"{kind}epochs") is not None:
+                raise ValueError(f"give {kind}steps or {kind}epochs, not both; set the other to null")
+        if self.patience is not None and self.validate_steps is None and self.validate_epochs is None:
+            raise ValueError("patience needs validation; set validate_steps or validate_epochs")
         return self
 
 

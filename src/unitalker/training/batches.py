@@ -19,7 +19,8 @@ PLAIN_WARP = 4
 @dataclass
 class Item:
     """A row before collation: samples (N,) float32, identity row, codes (F, K), valid (F,) float32, residual (F,) or
-    None, phones (T50,) int64 with −1 for unknown; index of the vocal-tract warp, muted mel bands as shares."""
+    None, phones (T50,) int64 with −1 for unknown; index of the vocal-tract warp, None for sound as it is; muted mel bands
+    as shares."""
 
     source: Source
     samples: np.ndarray
@@ -28,14 +29,14 @@ class Item:
     valid: np.ndarray
     phones: np.ndarray
     residual: np.ndarray | None = None
-    warp: int = PLAIN_WARP
+    warp: int | None = None
     hole: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass
 class Group:
     """Rows (b,) of one annotation in a batch: codes (b, F, K), valid (b, F), residual (b, F) or None, mask (K,) or None;
-    each row's factor on its loss, lip opening in cm and closure factor (b,)."""
+    each row's factor on its loss, lip opening in cm, closure factor and number of its source (b,)."""
 
     annotation: str
     rows: torch.Tensor
@@ -46,13 +47,16 @@ class Group:
     weight: torch.Tensor
     opening: torch.Tensor
     closure: torch.Tensor
+    source: torch.Tensor
 
 
 @dataclass
 class Batch:
-    """samples (B, N) float32; identity rows (B,); phones (B, T50) int64, −1 unknown; warp index (B,); hole (B, 2):
-    muted mel bands as first and last share; each row's own lengths in samples, frames and fps (B,), on the CPU; groups.
+    """Rows of sound, padded, and the groups of their truth.
 
+    samples (B, N) float32; identity rows (B,); phones (B, T50) int64, −1 unknown; warp index (B,) and hole (B, 2),
+    muted mel bands as first and last share, or no warp where the mel filters are the encoder's own; each row's own
+    lengths in samples, frames and fps (B,), which stay on the CPU.
     whole: rows of the optimiser step that this batch is a part of, over all processes and accumulated batches. idle:
     the batch counts for nothing; it is there because this process has no rows of its own in the step.
     """
@@ -60,7 +64,7 @@ class Batch:
     samples: torch.Tensor
     identity: torch.Tensor
     phones: torch.Tensor
-    warp: torch.Tensor
+    warp: torch.Tensor | None
     hole: torch.Tensor
     lengths: torch.Tensor
     frames: torch.Tensor
@@ -105,7 +109,7 @@ def collate(items: Sequence[Item], whole: int, idle: bool = False) -> Batch:
         padded([i.samples for i in items], np.float32),
         torch.tensor([i.identity for i in items], dtype=torch.int64),
         padded([i.phones for i in items], np.int64, -1),
-        torch.tensor([i.warp for i in items], dtype=torch.int64),
+        _warps(items),
         torch.tensor([i.hole for i in items], dtype=torch.float32).reshape(len(items), 2),
         torch.tensor([len(i.samples) for i in items], dtype=torch.int64),
         torch.tensor([len(i.codes) for i in items], dtype=torch.int64),
@@ -114,6 +118,11 @@ def collate(items: Sequence[Item], whole: int, idle: bool = False) -> Batch:
         whole,
         idle,
     )
+
+
+def _warps(items: Sequence[Item]) -> torch.Tensor | None:
+    chosen = [i.warp for i in items if i.warp is not None]
+    return torch.tensor(chosen) if len(chosen) == len(items) else None
 
 
 def _name(item: Item) -> str:
@@ -135,6 +144,7 @@ def _group(name: str, items: Sequence[Item], rows: Sequence[int]) -> Group:
         torch.tensor([1.0 / i.source.energy for i in items], dtype=torch.float32),
         torch.tensor([i.source.opening for i in items], dtype=torch.float32),
         torch.tensor([i.source.closure for i in items], dtype=torch.float32),
+        torch.tensor([i.source.number for i in items]),
     )
 
 

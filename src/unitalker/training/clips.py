@@ -14,7 +14,7 @@ from unitalker.errors import DataError
 from unitalker.training.batches import Batch, Item, collate
 from unitalker.training.crops import REST_PIVOT
 from unitalker.training.order import Order, repeat_factors
-from unitalker.training.sources import FEATURE_STEP, PackedClip, Source, read_clip
+from unitalker.training.sources import FEATURE_STEP, PackedClip, Source, read_clip, sample
 
 HELD_BYTES = 64e6
 """Datasets that take less than so much memory together are held there where the settings do not say."""
@@ -69,6 +69,10 @@ class Clips(TorchDataset):
         """Steps of the first so many epochs together."""
         return self.order.steps_of(epochs)
 
+    def epochs_done(self, step: int) -> int | None:
+        """Whole epochs after so many steps; None within one."""
+        return self.order.epochs_done(step)
+
     def __getitem__(self, number: int) -> Batch:
         step, part = divmod(number, self.config.accumulate)
         epoch, place = self.order.locate(step)
@@ -97,7 +101,8 @@ class Clips(TorchDataset):
                 f"{source.dataset.name}/{source.clips[index].id}: it is too short for one frame of motion; remove it "
                 "from the manifest."
             )
-        samples = clip.samples[: round(len(codes) / face.fps * SAMPLE_RATE)].astype(np.float32) / 32768
+        end = None if frames <= len(codes) else sample(len(codes), face.fps)
+        samples = clip.samples[:end].astype(np.float32) / 32768
         residual = None if clip.residual is None else clip.residual[: len(codes)]
         valid = np.ones(len(codes), np.float32)
         return Item(
@@ -113,9 +118,8 @@ class Clips(TorchDataset):
     def _identity(self, clip: PackedClip, face: Source, source: Source, rng: np.random.Generator) -> int:
         if rng.random() < (REST_PIVOT if source.rest else self.config.pivot):
             return self.pivot
-        return self.row[
-            face.identity(face.clips[rng.integers(len(face.clips))]) if source.rest else clip.identity
-        ]
+        name = face.identity(face.clips[rng.integers(len(face.clips))]) if source.rest else clip.identity
+        return self.row.get(name, self.pivot)
 
 
 PIECE = np.dtype([("source", np.int32), ("clip", np.int32), ("first", np.int32), ("last", np.int32)])
@@ -125,12 +129,9 @@ def _pieces(number: int, source: Source, longest: float) -> np.ndarray:
     """First and last frames of a source's clips, each cut into equal pieces of at most `longest` seconds."""
     rows = []
     for index, clip in enumerate(source.clips):
-        edges = (
-            np.linspace(0, clip.seconds * source.fps, math.ceil(clip.seconds / longest) + 1)
-            .round()
-            .astype(int)
-        )
-        rows += [(number, index, a, b) for a, b in zip(edges, edges[1:], strict=False)]
+        count = math.ceil(clip.seconds / longest)
+        edges = np.linspace(0, clip.seconds * source.fps, count + 1).round().astype(int)
+        rows += [(number, index, *edge) for edge in zip(edges, edges[1:], strict=False)]
     return np.array(rows, PIECE)
 
 

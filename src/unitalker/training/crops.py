@@ -54,9 +54,13 @@ class Crops(TorchDataset):
     def steps_of(self, epochs: int) -> int:
         """Steps in which as much sound is drawn as there is, so many times."""
         seconds = sum(float(x[-1]) for x in self.lengths.values())
-        return math.ceil(
-            epochs * seconds / (self.config.batch * self.config.accumulate * self.config.crop_seconds)
-        )
+        step = self.config.batch * self.config.accumulate * self.config.crop_seconds
+        return max(1, math.ceil(seconds / step)) * epochs
+
+    def epochs_done(self, step: int) -> int | None:
+        """Whole epochs after so many steps; None within one."""
+        epochs, rest = divmod(step, self.steps_of(1))
+        return None if rest else epochs
 
     def __getitem__(self, number: int) -> Batch:
         step, part = divmod(number, self.config.accumulate)

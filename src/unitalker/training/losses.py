@@ -33,6 +33,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.annotations, self.config = model, dict(annotations), config
         self.phone_head = nn.Linear(model.encoder.size, max(phones, 1))
+        self.phone_head.requires_grad_(config.phone_weight > 0)
         if isinstance(model.encoder, MiniEncoder):
             mels = model.encoder.config.mels
             warped = torch.stack([torch.as_tensor(mel_filters(mels, warp=w)) for w in WARPS])
@@ -47,7 +48,7 @@ class Objective(nn.Module):
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Figures]:
         """Loss (a number) of a batch, and the sums of its parts for the log."""
         features = self.features(batch)
-        codes = self._codes(features, batch)
+        codes = self.codes(features, batch)
         figures: Figures = {}
         with torch.autocast(features.device.type, enabled=False):
             total = torch.zeros((), device=features.device)
@@ -60,7 +61,7 @@ class Objective(nn.Module):
     def features(self, batch: Batch) -> torch.Tensor:
         """Encoder features (B, T50, F), each row through its own vocal-tract warp where the encoder knows one."""
         encoder = self.model.encoder
-        if isinstance(encoder, MiniEncoder):
+        if isinstance(encoder, MiniEncoder) and batch.warp is not None:
             place = torch.arange(encoder.config.mels, device=batch.hole.device) / encoder.config.mels
             heard = (place < batch.hole[:, :1]) | (place >= batch.hole[:, 1:])
             assert isinstance(self.warped, torch.Tensor)
@@ -68,7 +69,7 @@ class Objective(nn.Module):
             return encoder(batch.samples, batch.lengths, filters=filters)
         return self.model.features(batch.samples, batch.frames, batch.lengths)
 
-    def _codes(self, features: torch.Tensor, batch: Batch) -> list[torch.Tensor]:
+    def codes(self, features: torch.Tensor, batch: Batch) -> list[torch.Tensor]:
         """Codes (b, F, K) of every group, the decoder run once for all rows where heads share its states."""
         before = self.model.config.adaptor == "before_transformer"
         counts = batch.frames if before else self.model.encoder.counts(batch.lengths)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import nn
@@ -114,6 +114,17 @@ class Average:
                     self.tensors[key].lerp_(value, share)
                 else:
                     self.tensors[key].copy_(value)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The model has the averaged tensors meanwhile, and its own again, to the bit, afterwards."""
+        own = {k: v.detach().clone() for k, v in self.model.state_dict().items()} if self.decay else {}
+        self.model.load_state_dict(self.tensors)
+        try:
+            yield
+        finally:
+            if own:
+                self.model.load_state_dict(own)
 
     def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Go on from saved tensors."""

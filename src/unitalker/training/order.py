@@ -90,6 +90,11 @@ class Order:
             self.ends.append(self.ends[-1] + len(self.epoch(len(self.ends) - 1)))
         return self.ends[epochs]
 
+    def epochs_done(self, step: int) -> int | None:
+        """Whole epochs after so many steps; None within one."""
+        epoch, place = self.locate(step)
+        return None if place else epoch
+
     def locate(self, step: int) -> tuple[int, int]:
         """(epoch, step within it) of a step of the run."""
         while self.ends[-1] <= step:

@@ -19,6 +19,7 @@ from unitalker.config import TrainConfig
 from unitalker.files import atomic
 from unitalker.models import checkpoint
 from unitalker.models.unitalker import UniTalker
+from unitalker.training.tensorboard import Events
 
 PACKAGES = ("unitalker", "torch", "numpy", "transformers", "safetensors", "soundfile", "pydantic")
 """Packages whose versions are noted."""
@@ -28,12 +29,14 @@ class RunFolder:
     """Files of a run. All but reading is done by the chief process alone.
 
     train.json: the settings. environment.json: one entry for each time the run was begun or gone on with.
-    metrics.jsonl: a line of figures every `log_steps`. checkpoint.pt: everything that training goes on with. model/:
+    metrics.jsonl: a line of figures every `log_steps`, and one for each validation; tensorboard/: the same, where it is
+    asked for. checkpoint.pt: everything that training goes on with. model/:
     the averaged weights. best/: those of the best validation.
     """
 
     def __init__(self, path: Path, chief: bool = True) -> None:
         self.path, self.chief = path, chief
+        self.events: Events | None = None
         path.mkdir(parents=True, exist_ok=True)
 
     def begin(self, config: TrainConfig, step: int, facts: Mapping[str, Any]) -> None:
@@ -47,6 +50,8 @@ class RunFolder:
         with atomic(place) as draft:
             draft.write_text(json.dumps([*begun, {"step": step} | environment() | dict(facts)], indent=1))
         self._forget(step)
+        if config.tensorboard:
+            self.events = Events(self.path / "tensorboard", step)
 
     def _forget(self, step: int) -> None:
         place = self.path / "metrics.jsonl"
@@ -62,6 +67,13 @@ class RunFolder:
             line = {"step": step, "time": round(time.time(), 3)} | {k: _short(v) for k, v in figures.items()}
             with (self.path / "metrics.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
+        if self.events:
+            self.events.write(step, figures)
+
+    def close(self) -> None:
+        """Finish the files of a run."""
+        if self.events:
+            self.events.close()
 
     def save_state(self, state: Mapping[str, Any]) -> None:
         """Write checkpoint.pt, whole."""

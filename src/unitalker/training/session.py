@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from unitalker.annotations.cards import load_card
 from unitalker.annotations.pca import fit_basis
 from unitalker.annotations.vertices import VertexAnnotation
 from unitalker.config import MiniEncoderConfig, TrainConfig, UniTalkerConfig
-from unitalker.data.dataset import ANY, Dataset, motion_blocks, open_dataset
+from unitalker.data.dataset import ANY, Dataset, MotionBlocks, open_dataset
 from unitalker.errors import ConfigError, DataError
 from unitalker.files import atomic
 from unitalker.rig import builtin_head
@@ -95,7 +95,7 @@ def _with_basis(card: Annotation, datasets: Sequence[Dataset]) -> Annotation:
     return dataclasses.replace(card, basis=fit_basis(_spread(datasets), PCA_COMPONENTS))
 
 
-def _spread(datasets: Sequence[Dataset]) -> Iterator[np.ndarray]:
+def _spread(datasets: Sequence[Dataset]) -> MotionBlocks:
     """Blocks of displacements in the annotation's unit, every n-th frame, PCA_FRAMES in all."""
     stored = [d for d in datasets if d.stored == "values"]
     if not stored:
@@ -103,16 +103,7 @@ def _spread(datasets: Sequence[Dataset]) -> Iterator[np.ndarray]:
             "A PCA basis needs a dataset that stores vertices; all of these store codes of a basis."
         )
     frames = sum(c.seconds * d.fps for d in stored for c in d.split("train"))
-    step = max(1, int(frames / PCA_FRAMES))
-    for dataset in stored:
-        held: list[np.ndarray] = []
-        for block in motion_blocks(dataset):
-            held.append(block[::step] * dataset.scale)
-            if sum(map(len, held)) >= 512:
-                yield np.concatenate(held)
-                held = []
-        if held:
-            yield np.concatenate(held)
+    return MotionBlocks(stored, rows=512, step=max(1, int(frames / PCA_FRAMES)))
 
 
 def _templates(annotation: Annotation, datasets: Sequence[Dataset]) -> dict[str, np.ndarray]:
@@ -150,6 +141,19 @@ def load_sources(
         for source in sources:
             source.opening = lip_opening(source)
     return sources, faces, table
+
+
+def validation_sources(
+    config: TrainConfig, annotations: Mapping[str, Annotation], table: PhoneTable
+) -> list[Source]:
+    """The split "val" of every dataset with moving faces that has one."""
+    found = []
+    for settings in config.sources:
+        dataset = open_dataset(settings.path)
+        if dataset.subjects != (ANY,) and any(c.split == "val" for c in dataset.clips):
+            found.append(open_source(dataset, annotations, table, settings, split="val"))
+            found[-1].number = len(found) - 1
+    return found
 
 
 def _balance(sources: Sequence[Source], faces: dict[str, Annotation], head_weight: float) -> None:
@@ -230,15 +234,13 @@ def open_run(
     sources, annotations, table = load_sources(config, cards=saved if saved.is_dir() else cards)
     model = model_config(config, sources, annotations)
     _check_same(folder, model)
-    trainer = Trainer(config, model, sources, annotations, len(table), folder)
+    held_out = validation_sources(config, annotations, table)
+    trainer = Trainer(config, model, sources, annotations, len(table), folder, held_out, say)
     _write_phones(folder, table)
-    say = say if trainer.processes.chief else None
-    if say:
-        for line in trainer.batches.report():
-            say(line)
+    for line in trainer.batches.report():
+        trainer.say(line)
     if trainer.resume():
-        if say:
-            say(f"resumed at step {trainer.step}")
+        trainer.say(f"resumed at step {trainer.step}")
     elif start is not None:
         trainer.begin_with(start)
     elif model.encoder.kind == "hf" and model.encoder.pretrained:

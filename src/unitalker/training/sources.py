@@ -55,6 +55,7 @@ class Source:
 
     energy: what the loss is divided by, the mean loss of a resting face or 1. opening: 95th percentile of the lip gap,
     cm. closure: factor on the closure term. held: the clips, where they are kept in memory.
+    number: its place among the run's sources.
     """
 
     dataset: Dataset
@@ -68,6 +69,7 @@ class Source:
     opening: float = 1.0
     closure: float = 1.0
     held: list[PackedClip] | None = None
+    number: int = 0
 
     @property
     def rest(self) -> bool:

@@ -29,9 +29,13 @@ from unitalker.training.runfolder import RunFolder
 from unitalker.training.sources import Source
 from unitalker.training.starting import load_encoder, transfer
 from unitalker.training.stopping import Stop
+from unitalker.training.validation import SCORE, Best, Validation
 
 Report = Callable[[int, dict[str, float]], None]
+Say = Callable[[str], None]
 ROADS = {"crops": Crops, "clips": Clips}
+AGREED = 8
+"""Steps between which several processes ask one another whether to stop."""
 
 
 class Trainer:
@@ -45,12 +49,15 @@ class Trainer:
         annotations: Mapping[str, Annotation],
         phones: int,
         folder: Path,
+        validation: Sequence[Source] = (),
+        say: Say | None = None,
     ) -> None:
         self.config, self.annotations = config, dict(annotations)
         self.processes: Processes = from_environment()
         self.device = optimisation.pick_device(config.device, self.processes.local)
         self.processes.join(self.device)
         self.folder = RunFolder(folder, self.processes.chief)
+        self.say: Say = say if say and self.processes.chief else _silent
         torch.manual_seed(config.seed)
         self.model = UniTalker(model_config).to(self.device)
         self.fixed = {n for n, p in self.model.named_parameters() if not p.requires_grad}
@@ -63,9 +70,23 @@ class Trainer:
         self.average = Average(self.model, config.ema)
         self.precision = Precision(config.precision, self.device)
         self.meter = Meter(self.objective.names(), self.device)
-        self.heard = 0.0
+        self.best = Best()
+        self.validation = None
+        if config.validate_steps or config.validate_epochs:
+            names = model_config.identities
+            self.validation = Validation(validation, self.annotations, names, config, self.processes)
         self.step = 0
+        self.report: Report = _silent
+        self.workers = 0
+        self._compile()
         self._start_stage()
+
+    def _compile(self) -> None:
+        """Compile what runs once a batch, for any lengths; a decoder that goes frame by frame stays as it is."""
+        if self.config.compile:
+            self.model.encoder.compile(dynamic=True)
+            if self.model.config.decoder.kind != "autoregressive":
+                self.model.decoder.compile(dynamic=True)
 
     def _start_stage(self) -> None:
         """Fresh optimiser for the stage that the step lies in: decoder warm-up, or everything that is not frozen by
@@ -78,17 +99,19 @@ class Trainer:
         self.parallel: nn.Module | None = self.processes.wrap(self.objective, self.device)
 
     def run(self, report: Report | None = None, workers: int = 1, until: float = math.inf) -> None:
-        """Train to the last step, or until the clock time `until` (time.time() seconds), or until the process is asked
-        to stop (SIGINT, SIGTERM); then write the checkpoint. The log gets a line every `log_steps` and one at the end.
+        """Train to the last step, or until the clock time `until` (time.time() seconds), or until validation gets no
+        better, or until the process is asked to stop (SIGINT, SIGTERM); then write the checkpoint.
+
+        report is called with every line of the log: one every `log_steps`, one for each validation, one at the end.
         """
-        self.folder.begin(
-            self.config, self.step, {"device": str(self.device), "processes": self.processes.count}
-        )
+        facts = {"device": str(self.device), "processes": self.processes.count}
+        self.folder.begin(self.config, self.step, facts)
+        self.report, self.workers = report or _silent, workers
         count = self.config.accumulate
         loader = DataLoader(
             self.batches,
             batch_size=None,
-            sampler=range(self.step * count, self.steps * count),
+            sampler=range(self.step * count, 0 if self.tired else self.steps * count),
             num_workers=workers,
             prefetch_factor=4 if workers else None,
             pin_memory=self.device.type == "cuda",
@@ -98,9 +121,10 @@ class Trainer:
         with Stop() as stop:
             for batches in zip(*[iter(loader)] * count, strict=True):
                 self._train_step(batches)
-                if self._after_step(report, stop.asked or time.time() > until):
+                self._after_step()
+                if self._stops(stop, until):
                     break
-        self._finish(report)
+        self._finish()
 
     def _train_step(self, batches: Sequence[Batch]) -> None:
         if self.step == self.warm_up and self.step:
@@ -127,7 +151,6 @@ class Trainer:
                 loss, figures = module(batch.to(self.device))
             self.precision.scaler.scale(loss * self.processes.count).backward()
         self.meter.add(figures)
-        self.heard += 0.0 if batch.idle else batch.seconds
 
     def _move(self) -> None:
         """One step of the optimiser. Raises ConfigError where gradients are not finite."""
@@ -145,30 +168,73 @@ class Trainer:
         """Rate of a step."""
         return optimisation.learning_rate(self.config, step, self.steps, self.warm_up)
 
-    def _after_step(self, report: Report | None, stop: bool) -> bool:
-        """Log and save where it is time to; whether the run stops here."""
+    def _after_step(self) -> None:
+        """Log, measure and save where it is time to."""
         if self.step % self.config.log_steps == 0:
-            self._log(report)
+            self._log()
+        if self._validates():
+            self._validate()
         if self.step % self.config.checkpoint_steps == 0 and self.step < self.steps:
             self.save()
-        return self.processes.any(stop, self.device)
 
-    def _log(self, report: Report | None) -> None:
-        figures = self.meter.means(self.processes.sum(self.meter.sums)) | {
-            "lr": self.learning_rate(self.step)
-        }
-        self.folder.log(self.step, figures)
+    def _stops(self, stop: Stop, until: float) -> bool:
+        """Whether the run ends after this step; several processes agree on it every few steps."""
+        if self.tired or (self.processes.count > 1 and self.step % AGREED):
+            return self.tired
+        if self.processes.any(stop.asked, self.device):
+            self.say(
+                f"Asked to stop: the state after step {self.step} is saved, the same command goes on with it."
+            )
+            return True
+        return self.processes.any(time.time() > until, self.device)
+
+    @property
+    def tired(self) -> bool:
+        """Whether validation has not become better for as long as the settings wait."""
+        return self.config.patience is not None and self.best.waited >= self.config.patience
+
+    def _log(self) -> None:
+        means = self.meter.means(self.processes.sum(self.meter.sums))
         self.meter.clear()
-        if report and self.processes.chief:
-            report(self.step, figures)
+        self._tell(means | {"lr": self.learning_rate(self.step)})
 
-    def _finish(self, report: Report | None) -> None:
+    def _tell(self, figures: dict[str, float]) -> None:
+        self.folder.log(self.step, figures)
+        if self.processes.chief:
+            self.report(self.step, figures)
+
+    def _validates(self) -> bool:
+        steps, epochs = self.config.validate_steps, self.config.validate_epochs
+        if self.validation is None or self.step == self.steps:
+            return self.validation is not None
+        if steps is not None:
+            return self.step % steps == 0
+        done = self.batches.epochs_done(self.step)
+        return done is not None and done % (epochs or 1) == 0
+
+    def _validate(self) -> None:
+        """Measure the averaged weights; the best so far are kept in best/."""
+        assert self.validation is not None
+        with self.average.applied():
+            figures = self.validation.measure(self.objective, self.precision, self.workers)
+            if self.best.take(figures[SCORE]):
+                self.folder.save_model("best", self.model, self.annotations)
+        self._tell(figures)
+        if self.tired:
+            self.say(
+                f"No better validation in the last {self.best.waited}: stopped after step {self.step}; best/ has a score of "
+                f"{self.best.score:.4g} (1: a face that never moves)."
+            )
+
+    def _finish(self) -> None:
         """The last lines and files; the process parts from the others."""
-        if self.step >= self.steps and bool(self.processes.sum(self.meter.sums).any()):
-            self._log(report)
-        elif report and self.processes.chief:
-            report(self.step, self.meter.means())
+        ended = self.step >= self.steps or self.tired
+        if ended and bool(self.processes.sum(self.meter.sums).any()):
+            self._log()
+        elif not ended and self.processes.chief:
+            self.report(self.step, self.meter.means())
         self.save()
+        self.folder.close()
         self.parallel = None
         self.processes.leave()
 
@@ -182,9 +248,11 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.precision.scaler.state_dict(),
             "losses": self.processes.sum(self.meter.sums),
+            "best": [self.best.score, self.best.waited],
         }
         self.folder.save_state(state)
-        self.folder.save_model("model", self.averaged(), self.annotations)
+        with self.average.applied():
+            self.folder.save_model("model", self.model, self.annotations)
 
     def resume(self) -> bool:
         """Go on from the folder's checkpoint; False where there is none."""
@@ -199,6 +267,7 @@ class Trainer:
         if self.step != self.warm_up:
             self.optimiser.load_state_dict(state["optimiser"])
         self.precision.scaler.load_state_dict(state["scaler"])
+        self.best = Best(*state["best"])
         if self.processes.chief:
             self.meter.sums.copy_(state["losses"])
         return True
@@ -222,6 +291,10 @@ class Trainer:
         copy = UniTalker(self.model.config)
         copy.load_state_dict(self.average.tensors)
         return copy.eval()
+
+
+def _silent(*_: object) -> None:
+    """For those who don't listen."""
 
 
 def _quiet_worker(_: int) -> None:
