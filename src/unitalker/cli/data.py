@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -28,6 +29,11 @@ SHARD_EXAMPLES = """Examples:
   unitalker data shard sets/grid -o sets/grid-shards
   unitalker data shard sets/grid -o sets/grid-shards --clips 2000
   unitalker train --data sets/grid-shards -o runs/first"""
+
+PCA_EXAMPLES = """Examples:
+  unitalker data pca sets/faces -o sets/faces-pca
+  unitalker data pca sets/more -o sets/more-pca --card sets/faces-pca/annotations/faces.json    (the same basis)
+  unitalker train --data sets/faces-pca -o runs/first"""
 
 OUT = Parameter(help="Folder to make the datasets in, one folder each.")
 GOAL = Parameter(
@@ -117,4 +123,43 @@ def shard(
     dataset = open_dataset(source)
     with bar("Writing shards", len(dataset.clips)) as tell:
         print(write_shards(dataset, output, clips, tell=lambda _, done: tell(done, ())))
+    return 0
+
+
+def pca(
+    source: Annotated[Path, Parameter(help="Dataset folder whose motion is vertices.")],
+    *,
+    output: Annotated[
+        Path, Parameter(name=("--output", "-o"), help="New folder for the same dataset as codes of a basis.")
+    ],
+    components: Annotated[int, Parameter(help="Numbers a frame, at most.")] = 512,
+    centre: Annotated[
+        Literal["mean", "rest"],
+        Parameter(help="What the basis is about: the mean frame, or the resting face."),
+    ] = "mean",
+    card: Annotated[
+        Path | None, Parameter(help="Annotation card (.json) whose basis to use instead.")
+    ] = None,
+    buffer: Annotated[float, Parameter(help="Megabytes of motion to hold at a time.")] = 256.0,
+    seed: Annotated[int, Parameter(help="Seed of the random mixtures that the fit begins with.")] = 0,
+) -> int:
+    """Turn a dataset of vertices into one of PCA codes, fitted on its training split, with a card of its own."""
+    from unitalker.data.dataset import open_dataset
+    from unitalker.data.pca import encode_dataset
+
+    check_folder(source, output)
+    if components < 1 or buffer <= 0 or seed < 0:
+        raise ConfigError(
+            f"--components must be 1 or more, --buffer above 0, --seed not negative; not {components}, {buffer:g}, {seed}."
+        )
+    options = {"centre": centre, "card": card, "buffer": buffer, "seed": seed}
+    with bar("Fitting and writing", 1.0) as tell:
+        made = encode_dataset(
+            open_dataset(source), output, components, progress=lambda share: tell(share, ()), **options
+        )
+    for split, held in made.held.items():
+        print(
+            f"{split}: {made.annotation.head_dim} codes hold {held.share:.4%} of the motion", file=sys.stderr
+        )
+    print(output)
     return 0

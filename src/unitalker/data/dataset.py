@@ -1,13 +1,14 @@
 """Our dataset on disk: dataset.json (manifest and card), 16 kHz audio files, motion as memory-mappable npy.
 
 Motion files hold float arrays (T, D): the annotation's values in the dataset's unit, or, with `"stored": "codes"`, the
-coefficients of the annotation's basis. Vertex motion is displacement over the subject's template.
+coefficients of the annotation's basis. Vertex motion is displacement over the subject's template. A dataset may carry
+its own annotation cards in `annotations/`; one that stores codes of a basis does.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,7 +26,11 @@ ANY = "any"
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording: files relative to the dataset's folder, subject, split, length in seconds, and what is said."""
+    """One recording: files relative to the dataset's folder, subject, split, length in seconds, and what is said.
+
+    residual: npy (T,) float32, energy of each frame outside the basis whose codes are stored: the sum of squares over
+    all coordinates in the annotation's unit².
+    """
 
     id: str
     subject: str
@@ -38,6 +43,7 @@ class Clip:
     phones: tuple[tuple[float, float, str], ...] = ()
     words: tuple[tuple[float, float, str], ...] = ()
     notes: str = ""
+    residual: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,24 @@ class Dataset:
                 "of the manifest."
             )
         return values
+
+    def residual(self, clip: Clip) -> np.ndarray | None:
+        """Memory-mapped energy (T,) of a clip's frames outside the basis, None where it is not stored. Raises DataError
+        where it does not fit the motion."""
+        if not clip.residual:
+            return None
+        values, frames = self.array(clip.residual), len(self.motion(clip))
+        if values.shape != (frames,):
+            raise DataError(
+                f"{self.name}/{clip.id}: {frames} frames of motion need a residual of ({frames},), not {values.shape}."
+            )
+        return values
+
+    @property
+    def cards(self) -> Path | None:
+        """Folder of the dataset's own annotation cards, None where it has none."""
+        folder = self.folder / "annotations"
+        return folder if folder.is_dir() else None
 
     def template(self, subject: str) -> np.ndarray | None:
         """(V, 3) neutral vertices of a subject, None where the dataset has none."""
@@ -211,3 +235,52 @@ def motion_blocks(dataset: Dataset, split: str = "train", frames: int = 4096) ->
         values = dataset.motion(clip)
         for start in range(0, len(values), frames):
             yield np.asarray(values[start : start + frames], np.float32)
+
+
+@dataclass(frozen=True)
+class MotionBlocks:
+    """Blocks (n, D) float32 of a split's motion in the annotation's unit, clips one after the other.
+
+    Every iteration starts anew. A block has `rows` rows, the last fewer, and is overwritten by the next one. step: of
+    each clip only every so many frames. tell: called with the number of rows of each block.
+    """
+
+    datasets: Sequence[Dataset]
+    rows: int
+    split: str = "train"
+    step: int = 1
+    tell: Callable[[int], None] | None = None
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        room, filled = np.zeros((0, 0), np.float32), 0
+        for values, scale in self._clips():
+            if not room.size:
+                room = np.empty((self.rows, values.shape[1]), np.float32)
+            while len(values):
+                part, values = values[: self.rows - filled], values[self.rows - filled :]
+                np.multiply(part, scale, out=room[filled : filled + len(part)], casting="unsafe")
+                filled += len(part)
+                if filled == self.rows:
+                    yield self._told(room)
+                    filled = 0
+        if filled:
+            yield self._told(room[:filled])
+
+    def _clips(self) -> Iterator[tuple[np.ndarray, np.float32]]:
+        for dataset in self.datasets:
+            for clip in dataset.split(self.split):
+                yield dataset.motion(clip)[:: self.step], np.float32(dataset.scale)
+
+    def _told(self, block: np.ndarray) -> np.ndarray:
+        if self.tell:
+            self.tell(len(block))
+        return block
+
+
+def link(source: Path, target: Path) -> None:
+    """A file under another name as well: a hard link, or a copy where links cannot be made. Replaces the target."""
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        target.write_bytes(source.read_bytes())

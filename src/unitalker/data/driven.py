@@ -13,7 +13,7 @@ from unitalker.annotations.flame_rig import flame_codes
 from unitalker.annotations.layouts import convert
 from unitalker.annotations.parameters import FlameAnnotation
 from unitalker.annotations.vertices import VertexAnnotation
-from unitalker.data.dataset import Clip, Dataset, write_manifest
+from unitalker.data.dataset import Clip, Dataset, link, write_manifest
 from unitalker.motion import Motion
 from unitalker.rig.rig import Rig
 
@@ -37,7 +37,7 @@ def drive(
     for number, clip in enumerate(source.clips):
         codes = _codes(source, clip, annotation, rig)
         audio, motion = f"audio/{clip.id}{Path(clip.audio).suffix}", f"motion/{clip.id}.npy"
-        _link(source.path(clip.audio), out / audio)
+        link(source.path(clip.audio), out / audio)
         np.save(out / motion, codes.astype(np.float32))
         clips.append(replace(clip, audio=audio, motion=motion))
         if progress:
@@ -77,12 +77,3 @@ def _codes(
 
 def _known(source: Dataset) -> list[str]:
     return list(source.known or source.names)
-
-
-def _link(source: Path, target: Path) -> None:
-    if target.exists():
-        target.unlink()
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        target.write_bytes(source.read_bytes())
