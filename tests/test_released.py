@@ -17,9 +17,9 @@ from unitalker.annotations.layouts import layout
 from unitalker.cli import main
 from unitalker.errors import ModelError
 from unitalker.models.released import Released, import_checkpoint
-from unitalker.models.released_encoder import inferred
-from unitalker.models.released_folder import safe_names
-from unitalker.models.released_sets import ANNOTATIONS, SETS
+from unitalker.models.released.encoder import inferred
+from unitalker.models.released.folder import safe_names
+from unitalker.models.released.sets import ANNOTATIONS, SETS
 
 pytest.importorskip("transformers")
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "unitalker-wavlm-conv"

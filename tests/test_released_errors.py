@@ -15,8 +15,8 @@ import unitalker
 from published_form import LAYERED, Published, data_folder, publish, save
 from unitalker.cli import main
 from unitalker.errors import AnnotationError, ModelError
-from unitalker.models import released_state
 from unitalker.models.released import Released, import_checkpoint
+from unitalker.models.released import state as released_state
 
 pytest.importorskip("transformers")
 TABLE = "decoder.learnable_style_emb.weight"

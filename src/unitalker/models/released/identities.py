@@ -8,8 +8,8 @@ from itertools import chain, combinations, product
 from pathlib import Path
 
 from unitalker.errors import ModelError, unknown
-from unitalker.models.released_folder import LISTS, DataFolder
-from unitalker.models.released_sets import SETS, ReleasedSet
+from unitalker.models.released.folder import LISTS, DataFolder
+from unitalker.models.released.sets import SETS, ReleasedSet
 
 
 @dataclass(frozen=True)

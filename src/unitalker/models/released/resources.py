@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from unitalker.errors import ModelError
-from unitalker.models.released_files import read_array, read_arrays, read_triangles
-from unitalker.models.released_sets import ReleasedAnnotation
+from unitalker.models.released.files import read_array, read_arrays, read_triangles
+from unitalker.models.released.sets import ReleasedAnnotation
 
 MESHES, ARRAYS = "obj_template", "binary_resources"
 FLAME_VERTICES = 5023

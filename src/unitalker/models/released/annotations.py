@@ -18,10 +18,10 @@ from unitalker.annotations.parameters import FlameAnnotation
 from unitalker.annotations.pca import Basis
 from unitalker.annotations.vertices import VertexAnnotation, vertex_names
 from unitalker.errors import ModelError, unknown
-from unitalker.models.released_folder import PCA, TEMPLATE, DataFolder
-from unitalker.models.released_identities import Cast
-from unitalker.models.released_resources import FLAME_VERTICES, Resources
-from unitalker.models.released_sets import ANNOTATIONS, SETS, ReleasedAnnotation
+from unitalker.models.released.folder import PCA, TEMPLATE, DataFolder
+from unitalker.models.released.identities import Cast
+from unitalker.models.released.resources import FLAME_VERTICES, Resources
+from unitalker.models.released.sets import ANNOTATIONS, SETS, ReleasedAnnotation
 from unitalker.rig import builtin_head
 
 PREFIX = "out_head_dict."

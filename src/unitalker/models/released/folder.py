@@ -12,8 +12,8 @@ import numpy as np
 
 from unitalker.annotations.pca import Basis
 from unitalker.errors import ModelError
-from unitalker.models.released_files import read_array, read_arrays, read_json
-from unitalker.models.released_sets import ANNOTATIONS, SETS, ReleasedSet
+from unitalker.models.released.files import read_array, read_arrays, read_json
+from unitalker.models.released.sets import ANNOTATIONS, SETS, ReleasedSet
 
 TEMPLATE, PCA = "id_template.npy", "pca.npz"
 LISTS = ("train.json", "val.json", "test.json")

@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from unitalker.errors import ModelError
-from unitalker.models.released_state import unpacked
+from unitalker.models.released.state import unpacked
 
 LARGEST = 4 * 2**30
 """Bytes of a file that is read (the published bases have well under one GB)."""
