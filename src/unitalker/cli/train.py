@@ -146,9 +146,20 @@ def run_settings(
         tree = _read(origin) | tree if saved.is_file() else tree | _read(origin)
     if data:
         tree["sources"] = [_source(text) for text in data]
+    asked = changed(changes)
+    if base is not None and not saved.is_file():
+        _give_way(tree, set(asked) | set(_read(file) if file else ()))
     for text in changes:
         _change(tree, text)
     return TrainConfig.parse(tree, str(origin or ""))
+
+
+def _give_way(tree: dict[str, Any], given: set[str]) -> None:
+    """Takes a recipe's epochs out of the tree where steps are asked for, and the other way about."""
+    for kind in ("", "warmup_", "validate_"):
+        for one, other in (("steps", "epochs"), ("epochs", "steps")):
+            if kind + one in given and kind + other not in given:
+                tree.pop(kind + other, None)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -233,7 +244,7 @@ def _run(recipe: RecipeConfig, config: TrainConfig, folder: Path, how: RunChoice
     if not trainer.processes.chief:
         return
     _say(f"{folder / 'model'}: step {trainer.step} of {trainer.steps}")
-    if trainer.step < trainer.steps:
+    if not trainer.ended:
         return
     print(recipes.before_and_after(recipe, [source.path for source in config.sources], folder, _say))
 

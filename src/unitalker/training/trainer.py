@@ -193,6 +193,11 @@ class Trainer:
         """Whether validation has not become better for as long as the settings wait."""
         return self.config.patience is not None and self.best.waited >= self.config.patience
 
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over: it came to its last step, or validation got no better."""
+        return self.step >= self.steps or self.tired
+
     def _log(self) -> None:
         means = self.meter.means(self.processes.sum(self.meter.sums))
         self.meter.clear()
@@ -228,10 +233,9 @@ class Trainer:
 
     def _finish(self) -> None:
         """The last lines and files; the process parts from the others."""
-        ended = self.step >= self.steps or self.tired
-        if ended and bool(self.processes.sum(self.meter.sums).any()):
+        if self.ended and bool(self.processes.sum(self.meter.sums).any()):
             self._log()
-        elif not ended and self.processes.chief:
+        elif not self.ended and self.processes.chief:
             self.report(self.step, self.meter.means())
         self.save()
         self.folder.close()
