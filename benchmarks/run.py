@@ -11,6 +11,8 @@ from importlib import import_module
 from common import Row, Setting
 
 BENCHES = ("animate", "speed", "imports", "render", "memory", "frontend", "decoders")
+LONG = ("data_efficiency",)
+"""Benches that take half an hour and more; they run when they are asked for."""
 
 
 def table(found: list[Row]) -> str:
@@ -29,7 +31,7 @@ def main() -> int:
     """Run the benches asked for; the table goes to stdout, what is under way to stderr."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--only", choices=BENCHES, action="append", help="just this bench; repeat it for several"
+        "--only", choices=(*BENCHES, *LONG), action="append", help="just this bench; repeat it for several"
     )
     parser.add_argument("--quick", action="store_true", help="shorter sounds and fewer repeats")
     parser.add_argument("--model", default="mini", help="an installed model or a model folder")

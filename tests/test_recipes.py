@@ -15,6 +15,7 @@ from unitalker.annotations.builtin import flame_annotation, weight_annotation
 from unitalker.annotations.cards import load_card
 from unitalker.annotations.layouts import layout
 from unitalker.cli import main
+from unitalker.cli.train import run_settings
 from unitalker.config import RecipeConfig, TrainConfig, UniTalkerConfig
 from unitalker.data.dataset import Dataset, open_dataset
 from unitalker.data.importers.folder import FolderOptions, import_folder
@@ -241,17 +242,16 @@ def test_a_new_head_from_an_ordinary_folder(anna, tmp_path, capsys, monkeypatch)
     takes = write_takes(tmp_path / "takes")
     words = ("--finetune", model, "--new-head", "mine", "--data", takes, "--unit", "cm", "-o", "run")
     assert train(*words, "--freeze", "encoder", "--minutes", "0") == 0
-    told = capsys.readouterr()
-    assert (
-        "Template of speaker" in told.err
-        and "Begins anew: the identities, the decoder, the head mine." in told.err
-    )
-    assert not told.out and "step 1 of 3" in told.err
+    first = capsys.readouterr()
+    assert "Template of speaker" in first.err
+    assert "Begins anew: the identities, the decoder, the head mine." in first.err
+    assert not first.out and "step 1 of 3" in first.err
     assert main(["train", "--workers", "0", "-o", "run"]) == 0
     told = capsys.readouterr()
     assert (
         "| before: resting face |" in told.out and "LVE, mm²" in told.out and "resumed at step 1" in told.err
     )
+    assert "PCA: " in first.err and open_dataset("run/data/mine-pca").stored == "codes"
     old, new = tensors(model), tensors(Path("run/model"))
     assert all(torch.equal(new[k], old[k]) for k in new if k.startswith("encoder."))
     assert new["heads.mine.weight"].any()
@@ -289,6 +289,14 @@ def test_presets_are_built_and_trained_in_their_way(anna) -> None:
     )
     mini = recipes.settings(RecipeConfig(preset="mini"), [dataset])
     assert mini.keys() == {"model"} and mini["model"]["encoder"]["kind"] == "mini"
+
+
+def test_steps_asked_for_take_the_place_of_a_recipes_epochs(anna, tmp_path) -> None:
+    dataset, _ = anna
+    base = recipes.settings(RecipeConfig(preset="unitalker-b"), [dataset]) | {"sources": [{"path": "x"}]}
+    config = run_settings(None, tmp_path, [], ["steps=7", "validate_steps=2"], base)
+    assert (config.steps, config.epochs, config.warmup_epochs) == (7, None, 1)
+    assert (config.validate_steps, config.validate_epochs) == (2, None)
 
 
 def test_a_preset_trains_on_the_command_line(anna, tmp_path, capsys) -> None:

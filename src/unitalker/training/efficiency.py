@@ -16,7 +16,7 @@ from typing import Any
 
 from unitalker.animation.animator import Animator
 from unitalker.config import RecipeConfig, TrainConfig
-from unitalker.data.dataset import Clip, Dataset, open_dataset, write_manifest
+from unitalker.data.dataset import Clip, Dataset, link, open_dataset, write_manifest
 from unitalker.errors import ConfigError
 from unitalker.models import checkpoint
 from unitalker.training import recipes
@@ -52,10 +52,10 @@ def subset(dataset: Dataset, out: Path, fraction: float) -> Dataset:
         chosen |= set(mine[: math.ceil(fraction * len(mine))])
     clips = tuple(c for c in dataset.clips if c.split != "train" or c.id in chosen)
     for place in _files(dataset, clips):
-        _link(dataset.path(place), out / place)
-    cards = dataset.folder / "annotations"
-    if cards.is_dir():
-        shutil.copytree(cards, out / "annotations", dirs_exist_ok=True)
+        (out / place).parent.mkdir(parents=True, exist_ok=True)
+        link(dataset.path(place), out / place)
+    if dataset.cards is not None:
+        shutil.copytree(dataset.cards, out / "annotations", dirs_exist_ok=True)
     made = replace(dataset, folder=out, clips=clips)
     write_manifest(made)
     return made
@@ -66,18 +66,8 @@ def _files(dataset: Dataset, clips: Sequence[Clip]) -> Iterator[str]:
         yield dataset.templates
     for clip in clips:
         for kind in ("audio", "motion", "residual"):
-            place = getattr(clip, kind, "")
-            if place:
-                yield place
-
-
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, target)
+            if getattr(clip, kind):
+                yield getattr(clip, kind)
 
 
 def curve(

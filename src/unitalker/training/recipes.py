@@ -17,6 +17,7 @@ from unitalker.animation.animator import Animator
 from unitalker.config import RecipeConfig, TrainConfig, UniTalkerConfig
 from unitalker.data.dataset import ANY, Dataset, open_dataset
 from unitalker.data.importers.folder import FolderOptions, import_folder
+from unitalker.data.pca import encode_dataset
 from unitalker.errors import ConfigError, ModelError
 from unitalker.export import read as read_motion
 from unitalker.files import atomic
@@ -44,12 +45,15 @@ PAPER: dict[str, Any] = {
     "warmup_epochs": 1,
     "phone_weight": 0.0,
     "closure_weight": 0.0,
+    "validate_epochs": 1,
 }
 """The release's way of training, for models with a published encoder."""
-TUNING: dict[str, Any] = {"lr": 3e-4, "steps": 2000, "warmup_steps": 0}
+TUNING: dict[str, Any] = {"lr": 3e-4, "steps": 2000, "warmup_steps": 0, "validate_steps": 200}
 """Changes to the usual settings where a model of this package's small encoder goes on."""
-TRANSFER: dict[str, Any] = {"lr": 1e-3, "steps": 2000, "warmup_steps": 200}
+TRANSFER: dict[str, Any] = TUNING | {"lr": 1e-3, "warmup_steps": 200}
 """The same where its decoder and heads begin anew."""
+CODES = "-pca"
+"""Ending of the folder with the codes of a new annotation's vertices; the vertices lie beside it."""
 
 
 def check(recipe: RecipeConfig) -> UniTalkerConfig | None:
@@ -76,31 +80,36 @@ def check(recipe: RecipeConfig) -> UniTalkerConfig | None:
 def settings(recipe: RecipeConfig, datasets: Sequence[Dataset], anew: bool = False) -> dict[str, Any]:
     """The TrainConfig settings, sources aside, that a recipe stands for; a file and --set may change them.
 
-    anew: annotations are learned anew, whether the model knows them or not. Raises ModelError for an unknown preset or model, ConfigError for datasets that the recipe cannot learn from.
+    anew: annotations are learned anew, whether the model knows them or not. Raises ModelError for an unknown preset or
+    model, ConfigError for datasets that the recipe cannot learn from.
     """
     model = check(recipe)
     names = list(dict.fromkeys(d.annotation for d in datasets if d.subjects != (ANY,)))
     if recipe.preset is not None:
         facts = {"identities": (), "heads": dict.fromkeys(names, 1), "default_annotation": names[0]}
-        built = UniTalkerConfig.parse(preset(recipe.preset) | facts)
-        return (PAPER if built.encoder.kind == "hf" else {}) | {"model": built.model_dump(mode="json")}
-    if model is None:
+        model = UniTalkerConfig.parse(preset(recipe.preset) | facts)
+    elif model is None:
         return {}
-    if not anew:
+    elif not anew:
         _check_heads(recipe, model, names)
-    tree = model.model_dump(mode="json")
-    fresh = recipe.keep == "encoder"
-    if model.encoder.kind == "hf":
-        tree["encoder"]["pretrained"] = False
-        usual = PAPER | {"warmup_epochs": int(fresh)}
-    else:
-        usual = TRANSFER if fresh else TUNING
-    cards = (
-        {}
-        if recipe.new_head or anew
-        else {"cards": str(checkpoint.locate(str(recipe.finetune)) / "annotations")}
-    )
-    return usual | cards | {"model": tree}
+    usual = _usual(recipe, model.encoder.kind)
+    if not any(c.split == "val" for d in datasets for c in d.clips):
+        usual = {key: value for key, value in usual.items() if not key.startswith("validate")}
+    built = model.model_dump(mode="json")
+    cards = {}
+    if recipe.finetune is not None:
+        built["encoder"] |= {"pretrained": False} if model.encoder.kind == "hf" else {}
+        known = not (recipe.new_head or anew)
+        cards = {"cards": str(checkpoint.locate(recipe.finetune) / "annotations")} if known else {}
+    return usual | cards | {"model": built}
+
+
+def _usual(recipe: RecipeConfig, encoder: str) -> dict[str, Any]:
+    """How models of an encoder's kind are trained, or go on from another model."""
+    again = recipe.finetune is not None
+    if encoder == "hf":
+        return PAPER | ({"warmup_epochs": int(recipe.keep == "encoder")} if again else {})
+    return {} if not again else TRANSFER if recipe.keep == "encoder" else TUNING
 
 
 def _check_heads(recipe: RecipeConfig, model: UniTalkerConfig, names: Sequence[str]) -> None:
@@ -121,19 +130,38 @@ def prepare(
 ) -> Path:
     """The dataset of a new annotation: `source` itself where it is one, else made of the ordinary folder in run/data.
 
-    Vertices get a PCA basis of their own. What is there from an earlier start is used again.
+    Vertices are stored as codes of a PCA basis of their own training clips, beside the vertices. What is there from an
+    earlier start is used again. Raises what `import_folder` raises.
     """
-    name = str(recipe.new_head)
-    made = run / "data" / name
     if (source / "dataset.json").is_file():
-        made = source
-    elif (made / "dataset.json").is_file():
+        return source
+    made = run / "data" / str(recipe.new_head)
+    if (made / "dataset.json").is_file():
         say(f"{made} is there already: {source} is not read again.")
     else:
-        chosen = replace(options or FolderOptions(), annotation=name)
+        chosen = replace(options or FolderOptions(), annotation=recipe.new_head)
         for note in import_folder(source, made, chosen, read=read_motion).notes:
             say(note)
-    return made
+    dataset = open_dataset(made)
+    if dataset.unit == "weight":
+        return made
+    codes = made.with_name(made.name + CODES)
+    if not (codes / "dataset.json").is_file():
+        basis = encode_dataset(dataset, codes)
+        held = basis.held["train"].share
+        say(f"PCA: {basis.annotation.head_dim} codes a frame hold {held:.4%} of the training motion.")
+    return codes
+
+
+def measured_on(path: Path) -> Dataset:
+    """The dataset that a source of a run is measured on: for codes, the vertices that they were made of where these lie
+    beside them."""
+    dataset, whole = open_dataset(path), path.with_name(path.name.removesuffix(CODES))
+    if dataset.stored == "codes" and (whole / "dataset.json").is_file():
+        vertices = open_dataset(whole)
+        if (vertices.name, vertices.stored) == (dataset.name, "values"):
+            return vertices
+    return dataset
 
 
 def open_recipe(
@@ -225,14 +253,14 @@ def before_and_after(recipe: RecipeConfig, sources: Sequence[str], run: Path, sa
     after = Animator(checkpoint.load(found))
     before = None if recipe.finetune is None else Animator(checkpoint.load(recipe.finetune))
     rows: list[Comparison] = []
-    for dataset in map(open_dataset, sources):
+    for dataset in (measured_on(Path(source)) for source in sources):
         if dataset.subjects == (ANY,):
             continue
         old = before if before is not None and dataset.annotation in before.annotations else None
         if say:
             say(f"Measuring on {dataset.name} …")
         rows.append(compare(dataset, after, old))
-    known = before is not None and any(row.dataset for row in rows if recipe.new_head is None)
-    text = table(rows, str(recipe.finetune) if known else RESTING, found.name)
+    new = recipe.finetune is None or recipe.new_head is not None
+    text = table(rows, RESTING if new else str(recipe.finetune), found.name)
     write_table(text, run / "table.md")
     return text
