@@ -66,10 +66,11 @@ def test_percent_turns_log_ratios_into_changes() -> None:
         ("no-pivot", {"pivot"}),
         ("vanilla", {"pca", "cards", "warmup_steps", "pivot"}),
         ("after-decoder", {"model"}),
+        ("rate-0.001-vanilla", {"pca", "cards", "warmup_steps", "pivot", "lr"}),
     ],
 )
 def test_a_setting_differs_from_the_full_model_in_what_it_names(name: str, changed: set[str]) -> None:
-    every = {s.name: s for s in [*settings.core(), *settings.adaptors()]}
+    every = {s.name: s for s in [*settings.core(), *settings.adaptors(), *settings.rates()]}
     full = settings.config(every["full"], 1, Path("r")).model_dump()
     other = settings.config(every[name], 1, Path("r")).model_dump()
     assert {key for key in full if full[key] != other[key]} == changed

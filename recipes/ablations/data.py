@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from unitalker.annotations.builtin import MESHES, mesh_annotation
-from unitalker.annotations.cards import save_card
+from unitalker.annotations.cards import load_card, save_card
 from unitalker.annotations.vertices import VertexAnnotation
 from unitalker.data.dataset import Clip, Dataset, motion_blocks, open_dataset, write_manifest
 from unitalker.data.synthesize import synthesize
@@ -50,6 +51,21 @@ def make_data(root: Path) -> None:
         settle(open_dataset(made), root / SPEECH)
     if not (root / "cards-vanilla" / "flame413.json").is_file():
         make_cards(root)
+    for name in ("d0", "d1"):
+        if not (root / "data-metres" / name / "dataset.json").is_file():
+            make_metres(root, name)
+
+
+def make_metres(root: Path, name: str) -> None:
+    """A second manifest of a mesh set whose annotation counts in metres, and its card; the clips are the same files."""
+    made, (annotation, _, metres) = open_dataset(root / "data" / name), TOPOLOGIES[name]
+    folder = root / "data-metres" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(made.folder, folder, copy_function=os.link, ignore=lambda *_: ["dataset.json"])
+    write_manifest(dataclasses.replace(made, folder=folder, scale=metres))
+    card = load_card(root / "cards-vanilla" / f"{annotation}.json")
+    templates = {k: v / 100 for k, v in card.templates.items()}
+    save_card(dataclasses.replace(card, unit="m", metres=1.0, templates=templates), root / "cards-metres")
 
 
 def settle(made: Dataset, folder: Path) -> None:

@@ -52,7 +52,7 @@ def run_setting(root: Path, setting: Setting, seed: int) -> dict[str, Any] | Non
     try:
         trainer.run(lambda step, figures: curve.append({"step": step} | figures), workers=0)
         facts["train_s"] = time.time() - begun
-        sets = {name: open_dataset(root / "data" / name) for name in setting.datasets}
+        sets = {name: open_dataset(setting.folder(root, name)) for name in setting.datasets}
         model = trainer.averaged()
         people = IDENTITIES if setting.name in PIECES else (OWN,)
         facts["lve_mm2"] = measure(model, trainer.annotations, sets, people)

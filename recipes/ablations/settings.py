@@ -36,7 +36,10 @@ CUMULATIVE = tuple(NAMES[: n + 1] for n in range(1, 7))
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of a table. steps: of the run. start: setting whose run of the same seed it goes on from."""
+    """One row of a table. steps: of the run. start: setting whose run of the same seed it goes on from.
+
+    metres: meshes count in metres, not centimetres (only without PCA).
+    """
 
     name: str
     datasets: tuple[str, ...] = NAMES
@@ -48,17 +51,26 @@ class Setting:
     steps: int = STEPS
     rate: float = RATE
     start: str | None = None
+    metres: bool = False
+
+    def folder(self, root: Path, dataset: str) -> Path:
+        """The dataset's folder."""
+        return root / ("data-metres" if self.metres else "data") / dataset
+
+    def cards(self, root: Path) -> Path:
+        """The folder of the annotations' cards."""
+        return root / ("cards-metres" if self.metres else "cards" if self.pca else "cards-vanilla")
 
 
 def config(setting: Setting, seed: int, root: Path) -> TrainConfig:
     """The training run of a setting: the paper's batches, loss and optimiser, but for what `docs/ablations.md` lists."""
     sources = [
-        SourceConfig(path=str(root / "data" / n), repeat=REPEATS.get(n, 1.0)) for n in setting.datasets
+        SourceConfig(path=str(setting.folder(root, n)), repeat=REPEATS.get(n, 1.0)) for n in setting.datasets
     ]
     return TrainConfig(
         model=model(setting.width, 64, setting.adaptor),
         sources=tuple(sources),
-        cards=str(root / ("cards" if setting.pca else "cards-vanilla")),
+        cards=str(setting.cards(root)),
         batching="clips",
         batch=BATCH,
         pivot=0.1 if setting.pivot else 0.0,
@@ -157,11 +169,16 @@ def growing(clips: dict[str, int]) -> list[Setting]:
 
 
 def widths() -> list[Setting]:
-    """Decoder widths on the two smallest mesh sets, alone and together, with and without PCA and warm-up."""
+    """Decoder widths on the two smallest mesh sets, alone and together, with and without PCA and warm-up.
+
+    Without, twice: vertices in centimetres, a handy size for a network's output, and in metres, as in the paper.
+    """
+    vanilla = {"pca": False, "warmup": False}
+    parts = {"full": {}, "vanilla": vanilla, "metres": vanilla | {"metres": True}}
     out = []
     for names in (("d0",), ("d1",), ("d0", "d1")):
         for width in (64, 256):
-            for pieces, changes in {"full": {}, "vanilla": {"pca": False, "warmup": False}}.items():
+            for pieces, changes in parts.items():
                 label = f"wide-{width}-{'-'.join(names)}-{pieces}"
                 out.append(Setting(label, names, width=width, steps=2 * STEPS // 5, **changes))
     return out
