@@ -318,7 +318,8 @@ def test_refused_recipes(anna, tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     mesh = make_set(tmp_path / "mesh")
     refused = {
-        "--new-head x": "--new-head needs the model that it is added to",
+        "--new-head x --preset mini": "--new-head goes on from a model",
+        "--new-head arkit52": "mini has a head 'arkit52' already",
         f"--preset mini --finetune {model}": "give --preset or --finetune, not both",
         "--preset mega": "There is no preset 'mega'",
         "--finetune mega": "There is no model 'mega'",
@@ -339,6 +340,10 @@ def test_refused_recipes(anna, tmp_path, capsys, monkeypatch) -> None:
     )
     assert train("--data", "nowhere", "-o", "run3", "--finetune", model, "--new-head", "y") == 2
     assert "There is no folder nowhere" in capsys.readouterr().err and not Path("run3").exists()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert train("--data", write_takes(Path("takes")), "-o", "r", "--finetune", model, "--new-head", "y") == 2
+    assert "is made a dataset by one process" in capsys.readouterr().err
+    monkeypatch.delenv("WORLD_SIZE")
     assert train("--data", "a", "--data", "b", "-o", "run4", "--finetune", model, "--new-head", "y") == 2
     assert "learns from one --data" in capsys.readouterr().err
 

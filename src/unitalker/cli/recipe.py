@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from unitalker.config import RecipeConfig
     from unitalker.data.importers.folder import FolderOptions
 
+USUAL = "mini"
+"""Model that learns a new annotation where none is named."""
 PARTS = {"encoder", "decoder", "identities", "heads"}
 PRESET = Parameter(
     help="Model to build: mini, or the paper's unitalker-b and unitalker-l with its way of training."
@@ -23,8 +25,8 @@ FINETUNE = Parameter(
     help="Begin with this model, an installed one or a model folder, and its annotation cards."
 )
 NEW_HEAD = Parameter(
-    help="Name of an annotation that the model does not know; --data is a dataset of it, or an ordinary folder of "
-    "sound and motion (see `data import folder`)."
+    help="Name of an annotation that the model (mini, or that of --finetune) does not know; --data is a dataset of it, "
+    "or an ordinary folder of sound and motion (see `data import folder`)."
 )
 KEEP = Parameter(
     help="What stays of the model: all, or its encoder alone, so that decoder and heads begin anew. Default: encoder "
@@ -59,7 +61,8 @@ class RecipeChoices:
         from unitalker.config import RecipeConfig
 
         keep = self.keep or ("encoder" if self.new_head else None)
-        given = {"preset": self.preset, "finetune": self.finetune, "new_head": self.new_head, "keep": keep}
+        start = self.finetune or (USUAL if self.new_head and not self.preset else None)
+        given = {"preset": self.preset, "finetune": start, "new_head": self.new_head, "keep": keep}
         return RecipeConfig.parse({name: value for name, value in given.items() if value is not None}, "")
 
     def changes(self) -> dict[str, Any]:

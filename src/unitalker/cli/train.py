@@ -26,7 +26,7 @@ EXAMPLES = """Examples:
   unitalker train -o runs/second          (goes on after a stop)
   unitalker train --preset unitalker-b --data sets/a --data sets/b -o runs/paper
   unitalker train --finetune mini --data sets/anna -o runs/anna               (an annotation that mini knows)
-  unitalker train --finetune mini --new-head mine --data my_takes --fps 30 -o runs/mine
+  unitalker train --new-head mine --data my_takes --fps 30 -o runs/mine       (one that no model knows)
   unitalker animate speech.wav --model runs/second/model -o face.glb"""
 
 CONFIG = Parameter(help="YAML or JSON file of settings; `--settings` lists them all.")

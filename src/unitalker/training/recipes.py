@@ -24,6 +24,7 @@ from unitalker.files import atomic
 from unitalker.models import checkpoint
 from unitalker.models.presets import preset
 from unitalker.models.unitalker import UniTalker
+from unitalker.training.distributed import from_environment
 from unitalker.training.session import open_run
 from unitalker.training.starting import IDENTITIES, transfer
 from unitalker.training.table import RESTING, Comparison, compare, table, write_table
@@ -67,7 +68,7 @@ def check(recipe: RecipeConfig) -> UniTalkerConfig | None:
         )
     if recipe.finetune is None:
         if recipe.new_head:
-            raise ConfigError("--new-head needs the model that it is added to, for example --finetune mini.")
+            raise ConfigError("--new-head goes on from a model, so it takes --finetune and no --preset.")
         return None
     model = UniTalkerConfig.load(checkpoint.locate(recipe.finetune) / "config.json")
     if recipe.new_head in model.heads:
@@ -136,6 +137,10 @@ def prepare(
     if (source / "dataset.json").is_file():
         return source
     made = run / "data" / str(recipe.new_head)
+    if from_environment().count > 1:
+        raise ConfigError(
+            f"{source} is made a dataset by one process: run `unitalker data import folder` first, and give its result."
+        )
     if (made / "dataset.json").is_file():
         say(f"{made} is there already: {source} is not read again.")
     else:
