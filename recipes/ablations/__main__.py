@@ -22,11 +22,11 @@ from unitalker.data.dataset import open_dataset
 
 from .data import NAMES, make_data
 from .running import run_setting, train_listener
-from .settings import Setting, adaptors, core, growing, rates, singles, tuned, widths
+from .settings import Setting, adaptors, core, growing, identities, rates, singles, tuned, widths
 from .tables import ratio, report
 
-ROUNDS = "core 0, scale 0, growth 0, core 1, adaptor 0, adaptor 1, scale 1, growth 1, core 2, adaptor 2, widths 0, "
-ROUNDS += "rates 0, scale 2, growth 2, widths 1, rates 1"
+ROUNDS = "core 0, scale 0, growth 0, core 1, adaptor 0, adaptor 1, scale 1, growth 1, core 2, "
+ROUNDS += "identity 0, identity 1, adaptor 2, widths 0, rates 0, scale 2, growth 2, widths 1, rates 1"
 ORDER = [(name, int(seed)) for name, seed in (part.split() for part in ROUNDS.split(", "))]
 """Groups of settings and their seeds, the most telling first."""
 
@@ -36,6 +36,7 @@ def plan(root: Path, groups: set[str]) -> Iterator[tuple[Setting, int]]:
     clips = {n: len(open_dataset(root / "data" / n).split("train")) for n in NAMES}
     table = {
         "core": core(),
+        "identity": identities(),
         "adaptor": adaptors(),
         "scale": [*singles(), *tuned()],
         "growth": growing(clips),
@@ -68,7 +69,7 @@ def main() -> None:
     )
     parser.add_argument("stage", choices=("data", "listener", "runs", "table"))
     parser.add_argument(
-        "groups", nargs="*", help="runs: core, adaptor, scale, growth, widths, rates; default all"
+        "groups", nargs="*", help="runs: core, identity, adaptor, scale, growth, widths, rates; default all"
     )
     parser.add_argument("--root", type=Path, default=Path("runs/ablations"))
     parser.add_argument("--minutes", type=float, default=0, help="runs: begin none after so long; 0: no end")

@@ -16,7 +16,7 @@ from unitalker.files import atomic
 from unitalker.training.session import open_run
 
 from .measure import IDENTITIES, OWN, measure
-from .settings import PIECES, Setting, config, listener
+from .settings import Setting, config, listener
 
 KEPT = ("full",)
 """Settings whose weights stay, for those that go on from them."""
@@ -54,7 +54,7 @@ def run_setting(root: Path, setting: Setting, seed: int) -> dict[str, Any] | Non
         facts["train_s"] = time.time() - begun
         sets = {name: open_dataset(setting.folder(root, name)) for name in setting.datasets}
         model = trainer.averaged()
-        people = IDENTITIES if setting.name in PIECES else (OWN,)
+        people = IDENTITIES if setting.foreign else (OWN,)
         facts["lve_mm2"] = measure(model, trainer.annotations, sets, people)
     except ConfigError as fault:
         facts["failed"] = str(fault)

@@ -38,7 +38,8 @@ CUMULATIVE = tuple(NAMES[: n + 1] for n in range(1, 7))
 class Setting:
     """One row of a table. steps: of the run. start: setting whose run of the same seed it goes on from.
 
-    metres: meshes count in metres, not centimetres (only without PCA).
+    metres: meshes count in metres, not centimetres (only without PCA). foreign: also measured as the pivot and as
+    subjects of other annotations.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Setting:
     rate: float = RATE
     start: str | None = None
     metres: bool = False
+    foreign: bool = False
 
     def folder(self, root: Path, dataset: str) -> Path:
         """The dataset's folder."""
@@ -136,7 +138,13 @@ def listener(root: Path) -> TrainConfig:
 
 def core() -> list[Setting]:
     """The full model and what it is without PCA, warm-up, pivot identity, and all three."""
-    return [replace(Setting(name), **changes) for name, changes in PIECES.items()]
+    return [replace(Setting(name, foreign=True), **changes) for name, changes in PIECES.items()]
+
+
+def identities() -> list[Setting]:
+    """Three small sets of three annotations, long enough for the decoder to know its 26 subjects apart."""
+    long = Setting("long-full", ("d0", "d1", "d6"), steps=4 * STEPS, foreign=True)
+    return [long, replace(long, name="long-no-pivot", pivot=False)]
 
 
 def adaptors() -> list[Setting]:

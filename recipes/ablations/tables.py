@@ -24,6 +24,8 @@ LABELS = {
     "no-pivot": "without pivot identity",
     "vanilla": "without all three",
     "after-decoder": "adaptor after the decoder",
+    "long-full": "full, three sets, longer",
+    "long-no-pivot": "the same without pivot identity",
 }
 
 
@@ -102,13 +104,18 @@ def core_table(runs: Runs, settings: Sequence[Setting] | None = None) -> str:
 def identity_table(runs: Runs) -> str:
     """What another identity than a clip's own costs, with and without pivot identity."""
     rows = []
-    for setting in ("full", "no-pivot", "vanilla"):
+    for setting, names in (
+        ("full", NAMES),
+        ("no-pivot", NAMES),
+        ("long-full", ("d0", "d1", "d6")),
+        ("long-no-pivot", ("d0", "d1", "d6")),
+    ):
         for identity in (OWN, "pivot", FOREIGN):
             if setting in runs:
                 cells = [share(runs, setting, n, identity) for n in NAMES]
-                gap = "" if identity == OWN else change(runs, setting, NAMES, setting, (identity, OWN))
-                rows.append([LABELS[setting], identity, *cells, gap])
-    return markdown(["", "identity", *NAMES, "all, against own, %"], rows)
+                gap = "" if identity == OWN else change(runs, setting, names, setting, (identity, OWN))
+                rows.append([LABELS[setting], seeds(runs, setting), identity, *cells, gap])
+    return markdown(["", "seeds", "identity", *NAMES, "all, against own, %"], rows)
 
 
 def scale_table(runs: Runs) -> str:
