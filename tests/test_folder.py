@@ -281,6 +281,8 @@ REFUSED = [
     ({"a_csv": None, "a_npz": {"weights": ZEROS}}, {}, "has no array 'values' .* holds weights"),
     ({"a_csv": None, "a_npz": {"values": ZEROS}}, {}, "nothing says what they are"),
     ({"a_csv": None, "a_npz": {"values": ZEROS, "fps": np.float64(-1)}}, {"unit": "m"}, "fps must be a number"),
+    ({"a_csv": None, "a_npz": {"values": ZEROS, "unit": "flame"}}, {}, "is in 'flame'; an ordinary folder holds"),
+    ({"a_csv": "x" * 200_000}, {}, "not a readable CSV file"),
     ({"a_csv": None, "a_npz": "text"}, {}, "not a readable npz"),
     ({"a_csv": None, "a_npy": "text"}, {}, "not a readable npy"),
     ({"a_csv": None, "a_json": "{}"}, {}, "not motion as JSON"),

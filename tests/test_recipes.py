@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from unitalker.cli.train import run_settings
 from unitalker.config import RecipeConfig, TrainConfig, UniTalkerConfig
 from unitalker.data.dataset import Dataset, open_dataset
 from unitalker.data.importers.folder import FolderOptions, import_folder
+from unitalker.data.pca import encode_dataset
 from unitalker.errors import ConfigError, ModelError
 from unitalker.export import read
 from unitalker.models import checkpoint
@@ -346,6 +348,27 @@ def test_refused_recipes(anna, tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.delenv("WORLD_SIZE")
     assert train("--data", "a", "--data", "b", "-o", "run4", "--finetune", model, "--new-head", "y") == 2
     assert "learns from one --data" in capsys.readouterr().err
+
+
+def test_codes_of_another_basis_are_refused(tmp_path) -> None:
+    dataset = make_set(tmp_path / "mine")
+    first, other = (encode_dataset(dataset, tmp_path / f"codes-{c}", centre=c) for c in ("mean", "rest"))
+    model = save_model(tmp_path / "model", dataset, first.annotation)
+    asked = RecipeConfig(finetune=str(model))
+    assert recipes.settings(asked, [first.dataset])["cards"] == str(model / "annotations")
+    assert recipes.measured_on(tmp_path / "codes-mean").stored == "codes"
+    with pytest.raises(ConfigError, match="codes of another basis than the model's"):
+        recipes.settings(asked, [other.dataset])
+
+
+def test_one_clip_has_nothing_to_validate_on(anna, tmp_path) -> None:
+    dataset, model = anna
+    one = dataclasses.replace(dataset, clips=tuple(dataset.split("train")[:1]))
+    asked = RecipeConfig(finetune=str(model))
+    assert "validate_steps" in recipes.settings(asked, [dataset])
+    assert not any(key.startswith("validate") for key in recipes.settings(asked, [one]))
+    with pytest.raises(ConfigError, match="only resting sounds"):
+        recipes.settings(asked, [dataclasses.replace(dataset, subjects=("any",))])
 
 
 def test_a_model_of_another_shape_is_refused(anna, tmp_path) -> None:

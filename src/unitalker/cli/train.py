@@ -110,6 +110,8 @@ def _begun(
     from unitalker.training import recipes
 
     recipes.check(recipe)
+    if not data and file is None:
+        raise ConfigError("Give datasets with --data, or a settings file with sources.")
     sources = [_source(text) for text in data] or (_read(file).get("sources", []) if file else [])
     if recipe.new_head:
         if len(sources) != 1:

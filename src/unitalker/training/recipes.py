@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from unitalker.animation.animator import Animator
+from unitalker.annotations.cards import load_card
 from unitalker.config import RecipeConfig, TrainConfig, UniTalkerConfig
 from unitalker.data.dataset import ANY, Dataset, open_dataset
 from unitalker.data.importers.folder import FolderOptions, import_folder
@@ -25,7 +26,7 @@ from unitalker.models import checkpoint
 from unitalker.models.presets import preset
 from unitalker.models.unitalker import UniTalker
 from unitalker.training.distributed import from_environment
-from unitalker.training.session import open_run
+from unitalker.training.session import open_run, same_codes
 from unitalker.training.starting import IDENTITIES, transfer
 from unitalker.training.table import RESTING, Comparison, compare, table, write_table
 from unitalker.training.trainer import Trainer
@@ -86,6 +87,8 @@ def settings(recipe: RecipeConfig, datasets: Sequence[Dataset], anew: bool = Fal
     """
     model = check(recipe)
     names = list(dict.fromkeys(d.annotation for d in datasets if d.subjects != (ANY,)))
+    if not names:
+        raise ConfigError("The datasets hold only resting sounds; add at least one with a moving face.")
     if recipe.preset is not None:
         facts = {"identities": (), "heads": dict.fromkeys(names, 1), "default_annotation": names[0]}
         model = UniTalkerConfig.parse(preset(recipe.preset) | facts)
@@ -100,8 +103,10 @@ def settings(recipe: RecipeConfig, datasets: Sequence[Dataset], anew: bool = Fal
     cards = {}
     if recipe.finetune is not None:
         built["encoder"] |= {"pretrained": False} if model.encoder.kind == "hf" else {}
-        known = not (recipe.new_head or anew)
-        cards = {"cards": str(checkpoint.locate(recipe.finetune) / "annotations")} if known else {}
+    if recipe.finetune is not None and not (recipe.new_head or anew):
+        place = checkpoint.locate(recipe.finetune) / "annotations"
+        _check_bases(place, datasets)
+        cards = {"cards": str(place)}
     return usual | cards | {"model": built}
 
 
@@ -124,6 +129,19 @@ def _check_heads(recipe: RecipeConfig, model: UniTalkerConfig, names: Sequence[s
             f"{recipe.finetune} has no head for the annotation {strange!r}; it has {', '.join(known)}. Add one with "
             f"--new-head {strange}."
         )
+
+
+def _check_bases(place: Path, datasets: Sequence[Dataset]) -> None:
+    """Raises ConfigError for a dataset whose codes are of another basis than those of the cards in `place`."""
+    for dataset in datasets:
+        card = f"{dataset.annotation}.json"
+        if dataset.stored != "codes" or dataset.cards is None or not (dataset.cards / card).is_file():
+            continue
+        if not same_codes(load_card(dataset.cards / card), load_card(place / card)):
+            raise ConfigError(
+                f"{dataset.folder} stores codes of another basis than the model's. Give the dataset of vertices that it "
+                f"was made from, or make codes of that with: unitalker data pca … --card {place / card}."
+            )
 
 
 def prepare(

@@ -220,6 +220,10 @@ def _arrays(path: Path, names: tuple[str, ...] | None, mesh: bool) -> Take:
 def _told(path: Path, held: dict[str, Any], names: tuple[str, ...] | None, mesh: bool) -> Take:
     """A take of what a file tells about itself."""
     unit = str(held["unit"]) if "unit" in held else None
+    if unit not in (None, "weight", *LENGTHS):
+        raise DataError(
+            f"{path} is in {unit!r}; an ordinary folder holds weights, or vertices in m, cm, mm or u."
+        )
     template = np.asarray(held["template"], np.float32).reshape(-1, 3) if "template" in held else None
     own = held.get("names") if unit not in LENGTHS else None
     given = names if own is None else tuple(str(n) for n in np.asarray(own).tolist())
@@ -260,18 +264,26 @@ def _table(path: Path, read: Read | None) -> Take:
     """A CSV whose first line names the columns; Live Link Face's through `read`."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         rows = csv.reader(file)
-        head = [name.strip() for name in next(rows, [])]
-        if head[:1] == ["Timecode"]:
-            if read is None:
-                raise DataError(f"{path} has timecodes; give import_folder read=unitalker.export.read.")
-            motion = read(path)
-            return Take(motion.values, motion.names, motion.fps, motion.unit)
-        if not head or any(_is_number(name) for name in head):
-            raise DataError(f"{path}: the first line must name the columns; it is {','.join(head)[:60]!r}.")
-        counts = [n for n in head if n.lower() in ("time", "timestamp", "timecode", "frame", "seconds")]
-        if counts:
-            raise DataError(f"{path}: the column {counts[0]!r} is no weight; leave it out and say the --fps.")
-        return Take(_numbers(path, rows, len(head)), _fitting(path, head, len(head)))
+        try:
+            head = [name.strip() for name in next(rows, [])]
+            if head[:1] != ["Timecode"]:
+                return _named(path, head, rows)
+        except csv.Error as fault:
+            raise DataError(f"{path} is not a readable CSV file: {fault}.") from None
+    if read is None:
+        raise DataError(f"{path} has timecodes; give import_folder read=unitalker.export.read.")
+    motion = read(path)
+    return Take(motion.values, motion.names, motion.fps, motion.unit)
+
+
+def _named(path: Path, head: list[str], rows: Iterable[list[str]]) -> Take:
+    """Weights under the names of a CSV's first line."""
+    if not head or any(_is_number(name) for name in head):
+        raise DataError(f"{path}: the first line must name the columns; it is {','.join(head)[:60]!r}.")
+    counts = [n for n in head if n.lower() in ("time", "timestamp", "timecode", "frame", "seconds")]
+    if counts:
+        raise DataError(f"{path}: the column {counts[0]!r} is no weight; leave it out and say the --fps.")
+    return Take(_numbers(path, rows, len(head)), _fitting(path, head, len(head)))
 
 
 def _numbers(path: Path, rows: Iterable[list[str]], width: int) -> np.ndarray:

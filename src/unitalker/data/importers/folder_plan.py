@@ -81,7 +81,8 @@ class Plan:
             return None
         if not path.is_file():
             raise DataError(f"There is no file {path} with names of weights.")
-        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        return tuple(line.strip() for line in text.splitlines() if line.strip())
 
     def _check_takes(self) -> Take:
         """The first take; all others are of its kind, width and frame rate."""
