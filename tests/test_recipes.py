@@ -65,7 +65,16 @@ def make_set(folder: Path, mesh: bool = True, annotation: str | None = None) -> 
     return open_dataset(import_folder(source, folder, FolderOptions(annotation=annotation, unit=unit)).folder)
 
 
-def save_model(folder: Path, dataset: Dataset, annotation: Annotation, seed: int = 0) -> Path:
+WAVLM = {
+    "model_type": "wavlm", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+    "intermediate_size": 17, "conv_dim": [8] * 7, "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 2,
+}  # fmt: skip
+
+
+def save_model(
+    folder: Path, dataset: Dataset, annotation: Annotation, seed: int = 0, **parts: object
+) -> Path:
     """A small model whose head is not at zero, as a model folder."""
     torch.manual_seed(seed)
     names = {
@@ -73,7 +82,7 @@ def save_model(folder: Path, dataset: Dataset, annotation: Annotation, seed: int
         "heads": {annotation.name: annotation.head_dim},
         "default_annotation": annotation.name,
     }
-    model = UniTalker(UniTalkerConfig.parse(SMALL | names))
+    model = UniTalker(UniTalkerConfig.parse(SMALL | parts | names))
     for head in model.heads.values():
         torch.nn.init.normal_(head.weight, std=0.1)
     return checkpoint.save(folder, model, {annotation.name: annotation})
@@ -276,6 +285,33 @@ def test_a_new_head_from_an_ordinary_folder(anna, tmp_path, capsys, monkeypatch)
     assert train(*words) == 0
     assert main(["train", "--finetune", str(model), "-o", "run"]) == 2
     assert "was begun with" in capsys.readouterr().err
+
+
+def test_models_of_a_published_encoder_go_on_in_the_papers_way(tmp_path, capsys) -> None:
+    pytest.importorskip("transformers")
+    mine = make_set(tmp_path / "mine", mesh=False)
+    card = load_card(mine.folder / "annotations" / "mine.json")
+    encoder = {"kind": "hf", "name": "nobody/nothing", "architecture": WAVLM, "normalise": False}
+    paper = {"encoder": encoder, "adaptor": "after_encoder", "grid": "aligned_corners"}
+    model = save_model(tmp_path / "model", mine, card, 1, **paper)
+    sets = ["epochs=2", "batch=2", "precision=fp32", "lr=0.01"]
+    flags = [part for text in sets for part in ("--set", text)]
+    run = tmp_path / "run"
+    assert (
+        train(
+            "--finetune", model, "--data", mine.folder, "-o", run, "--freeze", "encoder", *flags, fast=False
+        )
+        == 0
+    )
+    assert "after: best" in capsys.readouterr().out
+    assert changed(model, run / "model") == {"decoder", "identities", "heads"}
+    config = TrainConfig.load(run / "train.json")
+    assert (config.batching, config.loss, config.warmup_epochs, config.validate_epochs) == (
+        "clips",
+        "paper",
+        0,
+        1,
+    )
 
 
 def test_presets_are_built_and_trained_in_their_way(anna) -> None:
