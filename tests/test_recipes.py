@@ -118,6 +118,8 @@ def test_table_of_vertices_is_what_the_formulas_say(tmp_path: Path) -> None:
     mve = f"| {found.before['MVE'] * 10:.4g} | {found.after['MVE'] * 10:.4g} | {change:+.1f} % |"
     assert rows[0] == "| on | figure | before: old | after: new | change |"
     assert rows[-1] == "| set val, 1 clips | MVE, mm " + mve and len(rows) == 5
+    far = dataclasses.replace(found, before={"MVE": 0.001}, after={"MVE": 0.0246})
+    assert table([far], "old", "new").endswith("| MVE, mm | 0.01 | 0.246 | × 24.6 |")
 
 
 def test_before_a_new_annotation_stands_the_resting_face(tmp_path: Path) -> None:

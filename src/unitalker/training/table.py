@@ -208,13 +208,18 @@ def table(found: Sequence[Comparison], before: str, after: str) -> str:
         for name, value in one.after.items():
             power = 2 if name == "LVE" else 1
             old, new = one.before[name] * size**power, value * size**power
-            change = f"{100 * (new / old - 1):+.1f} %" if old > 0 else ""
+            change = _change(new / old) if old > 0 else ""
             figure = f"{name}, {unit}{'²' if power == 2 else ''}"
             lines.append(
                 f"| {one.dataset} {one.split}, {one.clips} clips | {figure} | {old:.4g} | {new:.4g} | {change} |"
             )
     notes = [note for one in found for note in one.notes]
     return "\n".join([*lines, *([""] if notes else []), *notes])
+
+
+def _change(ratio: float) -> str:
+    """ "-12.5 %", or "× 24" where percents no longer tell much."""
+    return f"{100 * (ratio - 1):+.1f} %" if ratio < 10 else f"× {ratio:.3g}"
 
 
 def write_table(text: str, path: Path) -> None:
