@@ -161,7 +161,7 @@ class OptimiserSettings(Settings):
     )
     compile: bool = Field(
         default=False,
-        description="Encoder and decoder are compiled by torch.compile: slow start, faster steps.",
+        description="The decoder and the encoder's transformer layers go through torch.compile: slow start, faster steps.",
     )
     device: str = Field(
         default="auto",

@@ -11,6 +11,7 @@ from torch import nn
 
 from unitalker.config import TrainConfig
 from unitalker.errors import ConfigError
+from unitalker.models.mini import MiniEncoder
 from unitalker.models.unitalker import UniTalker
 
 FLOOR = 0.02
@@ -54,6 +55,15 @@ def parts(model: UniTalker) -> Iterator[tuple[str, str, nn.Parameter]]:
         first = name.partition(".")[0]
         part = "identities" if name.startswith("decoder.identity.") else first
         yield part, name, parameter
+
+
+def compile_parts(model: UniTalker) -> None:
+    """Compile, for any lengths, the decoder and the transformer layers of an encoder that has some (one by one: they
+    are alike, so that one compilation serves all). A decoder that goes frame by frame stays as it is."""
+    layers = [] if isinstance(model.encoder, MiniEncoder) else list(model.encoder.model.encoder.layers)
+    decoder = [] if model.config.decoder.kind == "autoregressive" else [model.decoder]
+    for module in [*layers, *decoder]:
+        module.compile(dynamic=True)
 
 
 def frozen_parts(config: TrainConfig, warming: bool) -> set[str]:

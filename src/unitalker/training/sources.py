@@ -127,7 +127,7 @@ def read_clip(source: Source, clip: Clip, first: int = 0, last: int | None = Non
 
     Raises DataError for sound that is not 16 kHz mono and for lengths that disagree by more than 0.1 s.
     """
-    dataset, codes, residual, phones = source.dataset, None, None, None
+    dataset, codes, outside, phones = source.dataset, None, None, None
     start, stop = sample(first, source.fps), None if last is None else sample(last, source.fps)
     samples, whole = _sound(dataset, clip, start, stop)
     if source.annotation is not None:
@@ -136,10 +136,12 @@ def read_clip(source: Source, clip: Clip, first: int = 0, last: int | None = Non
         if abs(gap) > TOLERANCE:
             raise DataError(f"{dataset.name}/{clip.id}: the motion is {gap:+.2f} s longer than its audio.")
         codes = _codes(source, np.array(stored[first:last], np.float32))
+        residual = dataset.residual(clip)
+        outside = None if residual is None else np.array(residual[first:last], np.float32)
     if clip.phones:
         labels = source.table.labels(clip.phones, whole // FEATURE_STEP + 1)
         phones = labels[start // FEATURE_STEP :][: len(samples) // FEATURE_STEP + 1]
-    return PackedClip(samples, codes, source.identity(clip), phones, residual)
+    return PackedClip(samples, codes, source.identity(clip), phones, outside)
 
 
 def sample(frame: int, fps: float) -> int:

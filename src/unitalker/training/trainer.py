@@ -78,15 +78,9 @@ class Trainer:
         self.step = 0
         self.report: Report = _silent
         self.workers = 0
-        self._compile()
+        if config.compile:
+            optimisation.compile_parts(self.model)
         self._start_stage()
-
-    def _compile(self) -> None:
-        """Compile what runs once a batch, for any lengths; a decoder that goes frame by frame stays as it is."""
-        if self.config.compile:
-            self.model.encoder.compile(dynamic=True)
-            if self.model.config.decoder.kind != "autoregressive":
-                self.model.decoder.compile(dynamic=True)
 
     def _start_stage(self) -> None:
         """Fresh optimiser for the stage that the step lies in: decoder warm-up, or everything that is not frozen by
