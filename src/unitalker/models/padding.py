@@ -40,12 +40,15 @@ def group_norm(x: torch.Tensor, counts: torch.Tensor, norm: nn.GroupNorm) -> tor
     """A GroupNorm with one channel a group over each row's own frames: (B, C, T), counts (B,) → (B, C, T).
 
     What is behind a row's frames is replaced by the row's mean, so that one pass finds the variance of the rest; to
-    save a copy of what may be gigabytes, x itself is overwritten there.
+    save a copy of what may be gigabytes, x itself is overwritten there. Frames that are every row's own are left alone;
+    on a GPU, where asking for their number means a wait, all are looked at.
     """
-    own, count = frame_mask(counts, x.shape[-1])[:, None], counts[:, None, None]
-    wide = x.float().masked_fill_(~own, 0.0)
+    shared = int(counts.min()) if counts.device.type == "cpu" else 0
+    wide, count = x.float(), counts[:, None, None]
+    behind = ~frame_mask(counts - shared, x.shape[-1] - shared)[:, None]
+    tail = wide[..., shared:].masked_fill_(behind, 0.0)
     mean = wide.sum(-1, keepdim=True) / count
-    wide = torch.where(own, wide, mean)
+    tail.copy_(torch.where(behind, mean, tail))
     spread = wide.var(-1, keepdim=True, unbiased=False) * (x.shape[-1] / count)
     scale = torch.rsqrt(spread + norm.eps) * norm.weight[:, None]
     return torch.addcmul(norm.bias[:, None] - mean * scale, wide, scale).to(x.dtype)
