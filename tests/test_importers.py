@@ -115,7 +115,7 @@ def test_cuts_cover_everything_and_fall_in_pauses() -> None:
 def test_unknown_kind_and_broken_sources_are_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no importer 'grd'; did you mean 'grid'"):
         importer("grd")
-    assert set(IMPORTERS) == {"grid", "facegood", "folder"}
+    assert {"grid", "facegood", "folder"} < set(IMPORTERS)
     with pytest.raises(DataError, match="cannot be read as an npz file"):
         importer("grid")(tmp_path, tmp_path / "out")
     with pytest.raises(DataError, match="no .npz recordings"):

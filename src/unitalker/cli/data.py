@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from unitalker.cli.choices import check_folder
+from unitalker.cli.corpus import CorpusChoices, imitate, import_published
 from unitalker.cli.folder import KIND as ORDINARY
 from unitalker.cli.folder import FolderChoices, check_unused, import_plain
 from unitalker.cli.progress import bar
@@ -17,11 +18,13 @@ from unitalker.errors import ConfigError, DataError
 SYNTHESIZE_EXAMPLES = """Examples:
   unitalker data synthesize --list
   unitalker data synthesize sets/
-  unitalker data synthesize sets/ --only syn-d3 --seconds 3600 --seed 1"""
+  unitalker data synthesize sets/ --only syn-d3 --seconds 3600 --seed 1
+  unitalker data synthesize --like biwi made-up/biwi    (a small corpus in that layout, to try `data import` on)"""
 
 IMPORT_EXAMPLES = """Examples:
   unitalker data import grid downloads/grid_s1 sets/grid
   unitalker data import facegood downloads/facegood sets/facegood
+  unitalker data import biwi downloads/BIWI sets/biwi
   unitalker data import folder my_takes sets/mine --fps 30 --unit mm    (take1.wav with take1.npy, …)
   unitalker data import folder live_link sets/anna --annotation arkit52"""
 
@@ -38,7 +41,7 @@ PCA_EXAMPLES = """Examples:
 OUT = Parameter(help="Folder to make the datasets in, one folder each.")
 GOAL = Parameter(
     help="Where the dataset goes: grid writes it into this very folder; facegood gives two and makes a folder for "
-    "each in it, facegood116 and arkit52; folder writes it into this very folder."
+    "each in it, facegood116 and arkit52; all others write it into this very folder."
 )
 ONLY = Parameter(
     negative=(), show_default=False, help="Only these datasets; repeat it, or a,b. Default: all of them."
@@ -46,10 +49,15 @@ ONLY = Parameter(
 SECONDS = Parameter(help="Seconds of sound in each dataset; default: the dataset's own (see --list).")
 SEED = Parameter(help="Another number, other people and other clips.")
 LISTED = Parameter(name="--list", negative=(), show_default=False, help="List the datasets, and stop.")
-KIND = Parameter(help="Which corpus: the name of an importer, such as grid or facegood; or folder.")
+KIND = Parameter(
+    help="Which corpus: the name of an importer, such as biwi or grid (docs/datasets.md); or folder."
+)
 SOURCE = Parameter(
     help="Folder of the corpus; grid: grid_s1.npz and audio/*.flac; facegood: an .npz and a .flac a recording; "
     "folder: sounds and motions of the same stem, perhaps in audio/ and motion/ and in a folder for each subject."
+)
+LIKE = Parameter(
+    help="Imitate a corpus instead: its exact layout with made-up people, small, for `data import`."
 )
 
 
@@ -60,6 +68,7 @@ def synthesize(
     seconds: Annotated[float | None, SECONDS] = None,
     seed: Annotated[int, SEED] = 0,
     listed: Annotated[bool, LISTED] = False,
+    like: Annotated[str | None, LIKE] = None,
 ) -> int:
     """Make datasets of synthetic speech and song, with faces that move to them (needs the tts extra)."""
     from unitalker.data.synthesize import TWINS
@@ -70,6 +79,8 @@ def synthesize(
             about = f"{twin.annotation}, {twin.fps:g} fps, {twin.subjects} subjects, {twin.kind}"
             print(f"{name:<24} {about}, {twin.seconds:g} s")
         return 0
+    if output is not None and like is not None:
+        return imitate(like, output, seconds, seed)
     if output is None:
         raise ConfigError("Say where the datasets go, for example: unitalker data synthesize sets/.")
     if output.exists() and not output.is_dir():
@@ -92,19 +103,19 @@ def import_corpus(
     output: Annotated[Path, GOAL],
     *,
     choices: FolderChoices | None = None,
+    corpus: CorpusChoices | None = None,
 ) -> int:
     """Convert a corpus as published, or an ordinary folder of sound and motion, into dataset folders."""
-    from unitalker.data.importers import importer
+    from unitalker.data.importers import known_kind
 
-    run = importer(kind)
+    known_kind(kind)
     check_folder(source, output)
+    folder = choices or FolderChoices()
     if kind == ORDINARY:
-        print(import_plain(source, output, choices or FolderChoices()))
+        print(import_plain(source, output, folder))
         return 0
-    check_unused(kind, choices or FolderChoices())
-    for folder in run(source, output):
-        print(folder)
-    return 0
+    check_unused(kind, folder)
+    return import_published(kind, source, output, corpus or CorpusChoices(), folder.fps)
 
 
 def shard(

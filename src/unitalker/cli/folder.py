@@ -16,7 +16,10 @@ KIND = "folder"
 NAME = Parameter(
     help="folder: name of the annotation, the output's name by default; arkit52 takes weights into that layout."
 )
-FPS = Parameter(help="folder: frames a second of motion that does not carry it; else fps.txt in the folder.")
+FPS = Parameter(
+    help="folder: frames a second of motion that does not carry it; else fps.txt in the folder. Corpora that are used at "
+    "several rates take it too."
+)
 UNIT = Parameter(help="folder: unit of vertices; u is one of their own.")
 NAMES = Parameter(help="folder: file with the names of nameless weights, one a line; else names.txt in it.")
 LIPS = Parameter(help="folder: file with the numbers of the lip vertices, from 0; else lips.txt in it.")
@@ -36,7 +39,7 @@ class FolderChoices:
 
 def check_unused(kind: str, choices: FolderChoices) -> None:
     """Raises ConfigError where a corpus is given a flag that only ordinary folders need."""
-    given = [name for name, value in asdict(choices).items() if value is not None]
+    given = [name for name, value in asdict(choices).items() if value is not None and name != "fps"]
     if given:
         raise ConfigError(f"--{given[0]} is for `data import {KIND}`; {kind} says that itself.")
 

@@ -1,48 +1,82 @@
-"""Importers: one file per corpus, each turning the corpus as published into our dataset folders.
+"""Importers: one file per corpus, each turning the corpus as it is found in the wild into our dataset folders.
 
-An importer is `run(source folder, output folder) -> the dataset folders written`.
+A corpus's module has `run(source, out, options, progress) -> the datasets written` and `EXPECTED`, what its authors say
+it holds. What they share is in corpus.py, rows.py, regions.py and vertices_npy.py; docs/datasets.md is for users.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from unitalker.errors import DataError, unknown
+from unitalker.errors import ConfigError, DataError, unknown
 
-Importer = Callable[[Path, Path], list[Path]]
+if TYPE_CHECKING:
+    from unitalker.data.importers.corpus import Imported, Options, Progress
+    from unitalker.data.importers.expected import Expected
 
-
-def import_grid(source: Path, out: Path) -> list[Path]:
-    """GRID speaker with tracked ARKit weights; see importers/grid.py."""
-    from unitalker.data.importers.grid import import_grid as run
-
-    return run(source, out)
+Importer = Callable[[Path, Path], "list[Path]"]
 
 
-def import_facegood(source: Path, out: Path) -> list[Path]:
-    """FACEGOOD Audio2Face recordings; see importers/facegood.py."""
-    from unitalker.data.importers.facegood import import_facegood as run
+@dataclass(frozen=True)
+class Kind:
+    """An importer. module: its file. takes: fields of Options that it heeds. plain: the name of its function, where that
+    takes source and output alone and gives folders."""
 
-    return run(source, out)
-
-
-def import_folder(source: Path, out: Path) -> list[Path]:
-    """An ordinary folder of sound and motion that says everything in its files; see importers/folder.py."""
-    from unitalker.data.importers.folder import import_folder as run
-
-    return [run(source, out).folder]
+    module: str
+    takes: tuple[str, ...] = ()
+    plain: str = ""
 
 
-IMPORTERS: dict[str, Importer] = {
-    "grid": import_grid,
-    "facegood": import_facegood,
-    "folder": import_folder,
+IMPORTERS: dict[str, Kind] = {
+    "grid": Kind("grid", plain="import_grid"),
+    "facegood": Kind("facegood", plain="import_facegood"),
+    "folder": Kind("folder", plain="import_folder"),
+    "biwi": Kind("biwi", takes=("regions",)),
 }
 
 
-def importer(kind: str) -> Importer:
-    """The importer of one kind of corpus. Raises DataError with the nearest names for an unknown kind."""
+def known_kind(kind: str) -> Kind:
+    """The importer of that name. Raises DataError with the nearest names for an unknown one."""
     if kind not in IMPORTERS:
-        raise DataError(unknown("importer", kind, IMPORTERS))
+        raise DataError(unknown("importer", kind, IMPORTERS, limit=20))
     return IMPORTERS[kind]
+
+
+def import_corpus(
+    kind: str, source: Path, out: Path, options: Options | None = None, progress: Progress | None = None
+) -> list[Imported]:
+    """Turn a corpus into datasets. Raises DataError for an unknown kind and a corpus of which nothing can be used,
+    ConfigError for an option that the kind does not heed."""
+    from unitalker.data.importers.corpus import Imported, Options
+
+    found, given = known_kind(kind), options or Options()
+    for field in fields(Options):
+        if getattr(given, field.name) is not None and field.name not in found.takes:
+            heeding = [name for name, other in IMPORTERS.items() if field.name in other.takes]
+            raise ConfigError(f"--{field.name} is for {', '.join(heeding)}; {kind} says that itself.")
+    module = import_module(f"unitalker.data.importers.{found.module}")
+    if not found.plain:
+        if out.resolve().is_relative_to(source.resolve()):
+            raise DataError(f"{out} lies in {source}; write the dataset to another place.")
+        return module.run(source, out, given, progress)
+    made = getattr(module, found.plain)(source, out)
+    return (
+        [Imported(folder) for folder in made]
+        if isinstance(made, list)
+        else [Imported(made.folder, made.notes)]
+    )
+
+
+def importer(kind: str) -> Importer:
+    """The importer of one kind of corpus, as (source, output) → the dataset folders. Raises DataError as `known_kind`."""
+    known_kind(kind)
+    return lambda source, out: [made.folder for made in import_corpus(kind, Path(source), Path(out))]
+
+
+def expected(kind: str) -> Expected | None:
+    """What the authors of a corpus say it holds, None for kinds without such a table."""
+    return getattr(import_module(f"unitalker.data.importers.{known_kind(kind).module}"), "EXPECTED", None)

@@ -1,0 +1,57 @@
+"""`unitalker data import` of published corpora and `data synthesize --like`: flags, what was found, exit codes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from unitalker.cli.progress import bar
+
+PARTIAL = 1
+"""Exit code when something was left out because it is broken."""
+REGIONS = Parameter(
+    help="Folder with the numbers of the lip and upper-face vertices, lve.txt and fdd.txt (or lips.txt and "
+    "upper_face.txt); for corpora whose own folder lacks them."
+)
+SPLIT = Parameter(help="How to split a corpus that is split in several published ways; see docs/datasets.md.")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class CorpusChoices:
+    """What a user decides about a published corpus."""
+
+    regions: Annotated[Path | None, REGIONS] = None
+    split: Annotated[str | None, SPLIT] = None
+
+
+def import_published(kind: str, source: Path, output: Path, choices: CorpusChoices, fps: float | None) -> int:
+    """Import with a bar; every note and problem on stderr, the folders on stdout. Gives 1 where something is broken."""
+    from unitalker.data.importers import import_corpus
+    from unitalker.data.importers.corpus import Options
+
+    options = Options(choices.regions, choices.split, fps)
+    with bar("Importing", 1.0) as tell:
+        made = import_corpus(kind, source, output, options, lambda done, total: tell(done / total, ()))
+    for one in made:
+        for sentence in (*one.notes, *one.problems):
+            print(sentence, file=sys.stderr)
+    broken = sum(len(one.problems) for one in made)
+    if broken:
+        print(f"Partly imported: {broken} left out, named above and in dataset.json.", file=sys.stderr)
+    for one in made:
+        print(one.folder)
+    return PARTIAL if broken else 0
+
+
+def imitate(kind: str, output: Path, seconds: float | None, seed: int) -> int:
+    """Write a small corpus in the layout of a kind, with made-up people."""
+    from unitalker.data.likes import Size, make_like
+
+    size = Size(seed=seed) if seconds is None else Size(seconds=seconds, seed=seed)
+    print(make_like(kind, output, size))
+    return 0

@@ -1,0 +1,297 @@
+"""What the importers of corpora share: takes in, a dataset of ours out, and a sentence for all that did not fit.
+
+An importer finds the takes of a corpus without reading them and gives them to `write_corpus`, which goes through them one
+by one: sound of any kind to 16 kHz mono FLAC, motion in blocks to npy. A take that cannot be used is left out and told
+(`Imported.problems`), what was cut or filled is told (`Imported.notes`), and the manifest is written last.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from unitalker.annotations.base import Annotation
+from unitalker.annotations.cards import save_card
+from unitalker.audio import stream
+from unitalker.config import SAMPLE_RATE
+from unitalker.data.dataset import Clip, Dataset, write_manifest
+from unitalker.data.importers.expected import Expected
+from unitalker.data.importers.rows import Frames
+from unitalker.errors import DataError, UniTalkerError
+from unitalker.files import atomic
+
+AGREE_SECONDS = 0.1
+"""Sound and motion may differ by so much in length; more is cut and told."""
+BROKEN_SECONDS = 1.0
+"""Motion that outlasts its sound by more than this has lost its sound: it is left out."""
+SHORTEST = 2
+"""Frames that a clip must have."""
+UNUSED = "unused"
+"""Split of sequences that are in none of a corpus's published splits."""
+
+Progress = Callable[[int, int], None]
+"""Called with the takes that are done, and how many there are."""
+Sound = Path | Callable[[], np.ndarray]
+"""A media file, or what gives samples (N,) float32 at 16 kHz."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may say about a corpus; each importer takes some of it (`Kind.takes`).
+
+    regions: folder of index lists (see importers/regions.py). split: name of a published way to split. fps: frames a
+    second of the dataset.
+    """
+
+    regions: Path | None = None
+    split: str | None = None
+    fps: float | None = None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A dataset folder that was written. notes: a line for all that was missing, cut, filled or decided; problems: for
+    all that was left out because it is broken."""
+
+    folder: Path
+    notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Take:
+    """One sequence of a corpus. name: as the corpus calls it, unique in it; the clip's id is made of it.
+
+    motion: opens the frames, which are in the unit of the corpus; it raises a UniTalkerError for what cannot be used.
+    start: seconds of the sound before the first frame.
+    """
+
+    name: str
+    subject: str
+    split: str
+    sound: Sound
+    motion: Callable[[], Frames]
+    start: float = 0.0
+    text: str = ""
+    language: str = ""
+    words: tuple[tuple[float, float, str], ...] = ()
+
+
+@dataclass
+class Corpus:
+    """A corpus that was looked at.
+
+    name: of the dataset. card: its annotation, without templates. templates: subject → (V, 3) in the unit of the files.
+    fps, scale: other than expected. known: channels that can be trusted, None for all. notes, problems: what the looking
+    found. own_card: whether the dataset carries the card, which built-in annotations need not.
+    """
+
+    name: str
+    expected: Expected
+    card: Annotation
+    takes: Sequence[Take]
+    templates: Mapping[str, np.ndarray] = field(default_factory=dict)
+    fps: float | None = None
+    scale: float | None = None
+    known: tuple[str, ...] | None = None
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    own_card: bool = True
+
+
+def write_corpus(corpus: Corpus, out: Path, progress: Progress | None = None) -> Imported:
+    """Write the dataset folder `out`. Raises DataError where no take can be used; nothing is a dataset then."""
+    for room in ("audio", "motion"):
+        (out / room).mkdir(parents=True, exist_ok=True)
+    takes = _distinct(corpus)
+    work, clips = _Work(corpus, out), []
+    for done, take in enumerate(takes, 1):
+        try:
+            clips.append(work.clip(take))
+        except UniTalkerError as fault:
+            corpus.problems.append(f"{take.name} was left out: {fault}")
+        if progress:
+            progress(done, len(takes))
+    if not clips:
+        first = f" {corpus.problems[0]}" if corpus.problems else ""
+        raise DataError(f"Nothing of {corpus.name} can be used, so no dataset was written.{first}")
+    _facts(corpus, out, clips)
+    return Imported(out, tuple(corpus.notes), tuple(corpus.problems))
+
+
+def file_name(name: str) -> str:
+    """A clip's id: letters, digits, `-`, `.` and `_` of a name, composed Unicode."""
+    plain = "".join(c if c.isalnum() or c in "-._" else "_" for c in unicodedata.normalize("NFC", name))
+    return plain.lstrip(".") or "_"
+
+
+def same_name(name: str) -> str:
+    """What two names share that are one for a person or a file system: case and Unicode form set aside."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def inside(root: Path, relative: str) -> Path:
+    """A file that a corpus's own list names. Raises DataError for one outside the corpus's folder."""
+    path = root / relative
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise DataError(f"it points outside its folder: {relative!r}.")
+    return path
+
+
+def _distinct(corpus: Corpus) -> list[Take]:
+    """The takes without those whose subject or clip would be mistaken for another one."""
+    subjects: dict[str, str] = {}
+    ids: dict[str, Take] = {}
+    kept = []
+    for take in corpus.takes:
+        who = subjects.setdefault(same_name(take.subject), take.subject)
+        first = ids.setdefault(same_name(file_name(take.name)), take)
+        if who != take.subject:
+            corpus.problems.append(
+                f"{take.name} was left out: its subject {take.subject!r} and {who!r} have one name; rename one."
+            )
+        elif first is not take:
+            corpus.problems.append(
+                f"{take.name} was left out: it and {first.name} would be one clip; rename one."
+            )
+        else:
+            kept.append(take)
+    return kept
+
+
+class _Work:
+    """The writing of clips."""
+
+    def __init__(self, corpus: Corpus, out: Path) -> None:
+        self.corpus, self.out = corpus, out
+        self.fps = corpus.fps or corpus.expected.fps
+        self.width = len(corpus.card.names)
+
+    def clip(self, take: Take) -> Clip:
+        """Write a take's files. Raises a UniTalkerError that says why it cannot be used, and leaves no file."""
+        frames, name = take.motion(), file_name(take.name)
+        sound, motion = f"audio/{name}.flac", f"motion/{name}.npy"
+        notes: list[str] = [*frames.notes]
+        try:
+            samples, heard = self._sound(take, frames.count, self.out / sound)
+            count = self._agreed(frames.count, heard, notes)
+            self._motion(frames, count, self.out / motion)
+        except BaseException:
+            for name in (sound, motion):
+                (self.out / name).unlink(missing_ok=True)
+            raise
+        self.corpus.notes += [f"{take.name}: {note}" for note in notes]
+        facts = {key: getattr(take, key) for key in ("subject", "split", "text", "language", "words")}
+        seconds = round(samples / SAMPLE_RATE, 6)
+        return Clip(
+            file_name(take.name), audio=sound, motion=motion, seconds=seconds, notes=" ".join(notes), **facts
+        )
+
+    def _agreed(self, frames: int, heard: int, notes: list[str]) -> int:
+        """Frames that have sound. Raises DataError where motion and sound do not belong together."""
+        over = frames / self.fps - heard / SAMPLE_RATE
+        if over > BROKEN_SECONDS:
+            raise DataError(
+                f"its motion lasts {frames / self.fps:.2f} s, its sound only {heard / SAMPLE_RATE:.2f} s; "
+                "one of the files is not whole, or they are not of one take."
+            )
+        if over > AGREE_SECONDS:
+            notes.append(f"the motion is {over:.2f} s longer than the sound; its end was cut.")
+            frames = min(frames, round(heard / SAMPLE_RATE * self.fps))
+        elif over < -AGREE_SECONDS:
+            notes.append(f"the sound is {-over:.2f} s longer than the motion; its end was cut.")
+        if frames < SHORTEST:
+            raise DataError(f"it has {frames} frames with sound; at least {SHORTEST} are needed.")
+        return frames
+
+    def _sound(self, take: Take, frames: int, path: Path) -> tuple[int, int]:
+        """Write 16 kHz FLAC as long as the motion. Gives the samples written, and those that there were."""
+        import soundfile
+
+        goal, slack = round(frames / self.fps * SAMPLE_RATE), round(AGREE_SECONDS * SAMPLE_RATE)
+        written = heard = 0
+        tail = np.zeros(0, np.float32)
+        with atomic(path, DataError) as draft:
+            with soundfile.SoundFile(draft, "w", SAMPLE_RATE, 1, "PCM_16", format="FLAC") as file:
+                for block in _blocks(take):
+                    fits = block[: max(0, goal - written)]
+                    file.write(_integers(fits))
+                    tail = np.concatenate([tail, block[len(fits) :][: slack + 1]])[: slack + 1]
+                    written, heard = written + len(fits), heard + len(block)
+                if len(tail) <= slack:
+                    file.write(_integers(tail))
+                    written += len(tail)
+            if not heard:
+                raise DataError(f"its sound is empty from {take.start:.2f} s on.")
+        return written, heard
+
+    def _motion(self, frames: Frames, count: int, path: Path) -> None:
+        """Write `count` frames as float32."""
+        header = {"descr": "<f4", "fortran_order": False, "shape": (count, self.width)}
+        left = count
+        with atomic(path, DataError) as draft, draft.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for block in frames.blocks():
+                block = np.ascontiguousarray(block[:left], "<f4")
+                if block.shape[1:] != (self.width,):
+                    raise DataError(f"its motion has {block.shape[1]} numbers a frame, not {self.width}.")
+                if not np.isfinite(block).all():
+                    bad = count - left + int(np.flatnonzero(~np.isfinite(block).all(1))[0])
+                    raise DataError(f"its motion holds NaN or infinite numbers, the first in frame {bad}.")
+                file.write(block.data)
+                left -= len(block)
+                if not left:
+                    break
+            if left:
+                raise DataError(f"its motion has {count - left} frames where {count} were told.")
+
+
+def _blocks(take: Take) -> Iterator[np.ndarray]:
+    """Samples of a take's sound from its start on."""
+    if isinstance(take.sound, Path):
+        if not take.sound.is_file():
+            raise DataError(f"there is no file {take.sound}.")
+        yield from stream(take.sound, start=take.start or None)
+    else:
+        yield take.sound()[round(take.start * SAMPLE_RATE) :]
+
+
+def _integers(samples: np.ndarray) -> np.ndarray:
+    """Floats as 16 bit, full scale 32768."""
+    return np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16)
+
+
+def _facts(corpus: Corpus, out: Path, clips: Sequence[Clip]) -> None:
+    """Write templates, card and, last, the manifest."""
+    expected, scale = corpus.expected, corpus.expected.scale if corpus.scale is None else corpus.scale
+    subjects = tuple(dict.fromkeys(c.subject for c in clips))
+    templates = {s: np.asarray(corpus.templates[s], np.float32) for s in subjects if s in corpus.templates}
+    if templates:
+        with atomic(out / "templates.npz", DataError) as draft:
+            np.savez(draft, allow_pickle=False, **templates)
+    if corpus.own_card:
+        neutral = {f"{corpus.name}/{s}": vertices * np.float32(scale) for s, vertices in templates.items()}
+        save_card(replace(corpus.card, templates=neutral), out / "annotations")
+    told = {"corpus": expected.corpus, "notes": corpus.notes, "problems": corpus.problems}
+    write_manifest(
+        Dataset(
+            out,
+            corpus.name,
+            corpus.card.name,
+            corpus.fps or expected.fps,
+            corpus.card.unit,
+            corpus.card.names,
+            subjects,
+            tuple(clips),
+            known=corpus.known,
+            scale=scale,
+            templates="templates.npz" if templates else None,
+            licence=expected.licence,
+            source=expected.source,
+            extra=told,
+        )
+    )

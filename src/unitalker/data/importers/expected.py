@@ -1,0 +1,29 @@
+"""What a corpus holds as its authors published it, as data: importers split by it, the doctor counts against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One corpus. Only what its authors, or the papers that use it, say.
+
+    subjects: names. clips: split → sequences. frames: split → frames at `fps`, where they are published. missing:
+    sequences that no copy has. scale: the annotation's units in one unit of the files. width: numbers a frame.
+    hours: of all clips. licence, source: for people, and for the manifest.
+    """
+
+    corpus: str
+    annotation: str
+    unit: str
+    fps: float
+    width: int
+    scale: float = 1.0
+    subjects: tuple[str, ...] = ()
+    clips: dict[str, int] = field(default_factory=dict)
+    frames: dict[str, int] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    hours: float | None = None
+    licence: str = ""
+    source: str = ""

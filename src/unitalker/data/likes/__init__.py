@@ -1,0 +1,47 @@
+"""Small datasets in the exact layouts of published corpora, with made-up people, so that reading, training and measuring
+on each can be tried without a licensed file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from unitalker.errors import ConfigError, DataError, unknown
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much to make. people: subjects. takes: sequences of each. seconds: of each sequence. seed: another number,
+    other people and sequences."""
+
+    people: int = 2
+    takes: int = 3
+    seconds: float = 1.5
+    seed: int = 0
+
+
+LIKES: dict[str, str] = {"biwi": "biwi"}
+"""Kind of importer → module here whose `make(out, size)` writes the folder that it reads."""
+
+Maker = Callable[[Path, Size], Path]
+
+
+def make_like(kind: str, out: Path, size: Size | None = None) -> Path:
+    """Write a small corpus in the layout of a kind. Raises DataError for an unknown kind and a folder that is not empty,
+    ConfigError for a size out of range."""
+    if kind not in LIKES:
+        raise DataError(unknown("layout to imitate", kind, LIKES, limit=20))
+    size = size or Size()
+    if not (1 <= size.people <= 8 and 1 <= size.takes <= 40 and 0.5 <= size.seconds <= 60 and size.seed >= 0):
+        raise ConfigError(
+            "An imitation has 1 to 8 people with 1 to 40 takes of 0.5 to 60 s, and a seed from 0; not "
+            f"{size.people}, {size.takes}, {size.seconds:g} and {size.seed}."
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(
+            f"{out} is not an empty folder; give a new one, so that nothing of yours is mixed in."
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    return import_module(f"unitalker.data.likes.{LIKES[kind]}").make(out, size)
