@@ -1,4 +1,4 @@
-"""Media files through PyAV (FFmpeg): sound out of any of them, films into MP4. Only this file knows PyAV."""
+"""Media files through PyAV (FFmpeg): sound out of any of them, films into MP4. `pictures.py` reads their pictures."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class SoundStream:
                 yield frame
         except FFmpegError as error:
             raise AudioError(
-                f"{self.path} is damaged or cut short after {count / self.rate:.2f} s ({_reason(error)}); "
+                f"{self.path} is damaged or cut short after {count / self.rate:.2f} s ({reason(error)}); "
                 "get a whole copy or cut it with an audio tool."
             ) from None
 
@@ -115,20 +115,20 @@ def open_sound(path: str | Path) -> Iterator[SoundStream]:
     import av
     from av.error import FFmpegError
 
-    file = _existing(Path(path))
+    file = existing(Path(path))
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
         container = av.open(f"file:{file.resolve()}", options=options)
     except FFmpegError as error:
         raise AudioError(
-            f"{file} is no media file that can be read ({_reason(error)}); "
+            f"{file} is no media file that can be read ({reason(error)}); "
             "use wav, mp3, m4a, ogg, opus, flac, mp4 or webm, whole and undamaged."
         ) from None
     with container:
         yield _sound_of(container, file)
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
     """The path, when a regular, readable, non-empty file is there."""
     if path.is_dir():
         raise AudioError(f"{path} is a directory; name the sound file in it.")
@@ -196,7 +196,7 @@ def _silence(count: int, block: int = 65536) -> Iterator[np.ndarray]:
         yield np.zeros(min(block, count - start), np.float32)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """FFmpeg's own words, without its error number and file name."""
     return str(getattr(error, "strerror", None) or error).lower()
 

@@ -7,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from cyclopts import App
 
 from unitalker.cli.animate import EXAMPLES, animate
+from unitalker.cli.annotate import EXAMPLES as ANNOTATE_EXAMPLES
+from unitalker.cli.annotate import annotate
 from unitalker.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from unitalker.cli.bench import data_efficiency
 from unitalker.cli.data import (
@@ -43,6 +45,7 @@ app = App(
 data = App(name="data", help="Make or convert datasets to train on.", help_format="plaintext")
 data.command(synthesize, name="synthesize", help_epilogue=SYNTHESIZE_EXAMPLES)
 data.command(import_corpus, name="import", help_epilogue=IMPORT_EXAMPLES)
+data.command(annotate, name="annotate", help_epilogue=ANNOTATE_EXAMPLES)
 data.command(pca, name="pca", help_epilogue=PCA_EXAMPLES)
 data.command(shard, name="shard", help_epilogue=SHARD_EXAMPLES)
 app.command(animate, name="animate", help_epilogue=EXAMPLES)
