@@ -72,17 +72,14 @@ def frozen_parts(config: TrainConfig, warming: bool) -> set[str]:
     return set(config.freeze) | only | ({"encoder"} if warming else set())
 
 
-def optimiser(
-    config: TrainConfig, parameters: list[nn.Parameter], device: torch.device
-) -> torch.optim.Optimizer:
+def optimiser(config: TrainConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
     """A fresh optimiser by its name. Raises ConfigError where nothing is left to train."""
     if not parameters:
         raise ConfigError("Every part of the model is frozen; leave at least one out of `freeze`.")
-    fused = device.type == "cuda"
     if config.optimiser == "adam":
-        return torch.optim.Adam(parameters, lr=config.lr, betas=(0.9, 0.999), fused=fused)
+        return torch.optim.Adam(parameters, lr=config.lr, betas=(0.9, 0.999), fused=True)
     return torch.optim.AdamW(
-        parameters, lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=fused
+        parameters, lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
     )
 
 

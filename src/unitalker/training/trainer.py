@@ -89,7 +89,7 @@ class Trainer:
         for part, name, parameter in optimisation.parts(self.model):
             parameter.requires_grad_(part not in still and name not in self.fixed)
         self.trained = [p for p in self.objective.parameters() if p.requires_grad]
-        self.optimiser = optimisation.optimiser(self.config, self.trained, self.device)
+        self.optimiser = optimisation.optimiser(self.config, self.trained)
         self.parallel: nn.Module | None = self.processes.wrap(self.objective, self.device)
 
     def run(self, report: Report | None = None, workers: int = 1, until: float = math.inf) -> None:
