@@ -25,6 +25,8 @@ SHARE = 0.25
 NAMES = tuple(PAPER_HOURS)
 TOPOLOGIES = {"d0": ("head", "head", 0.2), "d1": ("face", "face", 1.0), "d2": ("plate", "face", 0.001)}
 """Mesh sets: annotation, built-in topology, metres in a stored unit. d2 has a head of its own, as in the paper."""
+PAPER_NUMBERS = {"d0": 70110, "d1": 15069, "d2": 18516}
+PAPER_COMPONENTS = 512
 CM2 = 1e4
 PCA_LAMBDA, WEIGHT_LAMBDA = 0.01, 1e-4
 """λ of Eq. 2 in the release, whose vertices are in metres."""
@@ -88,7 +90,7 @@ def make_cards(root: Path) -> None:
     """Cards of every annotation, with the paper's loss (Eq. 2) in cm²; `cards-vanilla` has no bases."""
     sets = {name: open_dataset(root / "data" / name) for name in NAMES}
     rest = make_annotations([d for name, d in sets.items() if name not in TOPOLOGIES])
-    annotations = [mesh_card(sets[name], *TOPOLOGIES[name][:2]) for name in TOPOLOGIES]
+    annotations = [mesh_card(sets[name]) for name in TOPOLOGIES]
     for annotation in annotations:
         save_card(annotation, root / "cards")
         save_card(dataclasses.replace(annotation, basis=None, head_weight=PCA_LAMBDA), root / "cards-vanilla")
@@ -98,19 +100,23 @@ def make_cards(root: Path) -> None:
             save_card(dataclasses.replace(annotation, head_weight=weight), root / folder)
 
 
-def mesh_card(dataset: Dataset, name: str, topology: str) -> VertexAnnotation:
+def mesh_card(dataset: Dataset) -> VertexAnnotation:
     """A mesh annotation in centimetres with a basis of the dataset's own training motion.
 
-    λ is the paper's for coefficients in the mesh's unit of length; ours are divided by the basis's scale.
+    Its λ lets the coefficients' error weigh against the vertices' as in the paper: λ · numbers / components times, which
+    fewer components would raise.
     """
+    name, topology, _ = TOPOLOGIES[dataset.name]
     unit = MESHES[topology][2]
     blocks = (block[::2] * (dataset.scale / 100 / unit) for block in motion_blocks(dataset))
     made = mesh_annotation(topology, builtin_head(), blocks)
     assert made.basis is not None
     basis = dataclasses.replace(made.basis, scale=100 * unit * made.basis.scale)
     templates = {k: 100 * unit * v for k, v in made.templates.items()}
+    balance = PCA_LAMBDA * PAPER_NUMBERS[dataset.name] / PAPER_COMPONENTS
+    weight = balance * basis.scale**2 * basis.size / made.dim
     facts = {"name": name, "unit": "cm", "metres": 0.01, "templates": templates, "basis": basis}
-    return dataclasses.replace(made, **facts, head_weight=PCA_LAMBDA * basis.scale**2)
+    return dataclasses.replace(made, **facts, head_weight=weight)
 
 
 def held_out(dataset: Dataset) -> list[Clip]:

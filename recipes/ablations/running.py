@@ -37,7 +37,7 @@ def train_listener(root: Path, settings: TrainConfig | None = None) -> None:
 def run_setting(root: Path, setting: Setting, seed: int) -> dict[str, Any] | None:
     """Train and measure a setting with a seed; None where that was done before.
 
-    Raises ConfigError where it goes on from a run that is not there. A loss that is not finite is a result.
+    A loss that is not finite is a result; a run that was asked to stop is none, and raises KeyboardInterrupt.
     """
     path = result_file(root, setting, seed)
     if path.is_file():
@@ -51,6 +51,8 @@ def run_setting(root: Path, setting: Setting, seed: int) -> dict[str, Any] | Non
     curve: list[dict[str, float]] = []
     try:
         trainer.run(lambda step, figures: curve.append({"step": step} | figures), workers=0)
+        if trainer.step < trainer.steps:
+            raise KeyboardInterrupt
         facts["train_s"] = time.time() - begun
         sets = {name: open_dataset(setting.folder(root, name)) for name in setting.datasets}
         model = trainer.averaged()
