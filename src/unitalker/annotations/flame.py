@@ -122,7 +122,7 @@ def load_flame(path: str | Path) -> FlameModel:
     if path.suffix not in (".npz", ".safetensors"):
         raise AnnotationError(
             f"{path.name} is no FLAME file: .npz or .safetensors with the official array names can be read. "
-            "A pickle can run code when opened: convert flame.pkl once with numpy.savez where you trust it."
+            "Convert the published pickle once: unitalker data import flame generic_model.pkl flame.npz."
         )
     if not path.is_file():
         raise AnnotationError(f"There is no FLAME file {path}.")
@@ -130,7 +130,7 @@ def load_flame(path: str | Path) -> FlameModel:
         raise AnnotationError(
             f"{path} is larger than {SIZE_LIMIT // 1_000_000} MB, too large for a FLAME model."
         )
-    return _model(path, _read(path))
+    return flame_model(path, _read(path))
 
 
 def save_flame(model: FlameModel, path: str | Path) -> Path:
@@ -169,7 +169,10 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise
 
 
-def _model(path: Path, arrays: dict[str, np.ndarray]) -> FlameModel:
+def flame_model(path: Path, arrays: dict[str, np.ndarray]) -> FlameModel:
+    """The model of arrays with the official names. path: where they come from, for errors. Raises AnnotationError for
+    arrays that are missing or do not fit."""
+
     def pick(*names: str) -> np.ndarray:
         for name in names:
             if name in arrays:

@@ -25,6 +25,7 @@ IMPORT_EXAMPLES = """Examples:
   unitalker data import grid downloads/grid_s1 sets/grid
   unitalker data import facegood downloads/facegood sets/facegood
   unitalker data import biwi downloads/BIWI sets/biwi
+  unitalker data import flame downloads/generic_model.pkl flame.npz    (FLAME's model, a file)
   unitalker data import folder my_takes sets/mine --fps 30 --unit mm    (take1.wav with take1.npy, …)
   unitalker data import folder live_link sets/anna --annotation arkit52"""
 
@@ -108,8 +109,8 @@ def import_corpus(
     """Convert a corpus as published, or an ordinary folder of sound and motion, into dataset folders."""
     from unitalker.data.importers import known_kind
 
-    known_kind(kind)
-    check_folder(source, output)
+    if not known_kind(kind).file:
+        check_folder(source, output)
     folder = choices or FolderChoices()
     if kind == ORDINARY:
         print(import_plain(source, output, folder))

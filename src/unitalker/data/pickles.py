@@ -341,4 +341,4 @@ def _part(found: Any, plain: Callable[[Any], Any]) -> Any:
         return type(found)(plain(v) for v in found)
     if isinstance(found, _Object):
         return found.value(plain)
-    raise _Refused(f"it holds {type(found).__name__.strip('_')}, no data")
+    raise _Refused("it holds a function or a class, no data")

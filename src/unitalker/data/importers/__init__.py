@@ -24,11 +24,12 @@ Importer = Callable[[Path, Path], "list[Path]"]
 @dataclass(frozen=True)
 class Kind:
     """An importer. module: its file. takes: fields of Options that it heeds. plain: the name of its function, where that
-    takes source and output alone and gives folders."""
+    takes source and output alone and gives where they were written. file: it turns a file into a file."""
 
     module: str
     takes: tuple[str, ...] = ()
     plain: str = ""
+    file: bool = False
 
 
 IMPORTERS: dict[str, Kind] = {
@@ -36,6 +37,7 @@ IMPORTERS: dict[str, Kind] = {
     "facegood": Kind("facegood", plain="import_facegood"),
     "folder": Kind("folder", plain="import_folder"),
     "biwi": Kind("biwi", takes=("regions",)),
+    "flame": Kind("flame", plain="import_flame", file=True),
 }
 
 
@@ -64,11 +66,8 @@ def import_corpus(
             raise DataError(f"{out} lies in {source}; write the dataset to another place.")
         return module.run(source, out, given, progress)
     made = getattr(module, found.plain)(source, out)
-    return (
-        [Imported(folder) for folder in made]
-        if isinstance(made, list)
-        else [Imported(made.folder, made.notes)]
-    )
+    folders = made if isinstance(made, list) else [made]
+    return [Imported(one) if isinstance(one, Path) else Imported(one.folder, one.notes) for one in folders]
 
 
 def importer(kind: str) -> Importer:
