@@ -122,7 +122,8 @@ def load_flame(path: str | Path) -> FlameModel:
     if path.suffix not in (".npz", ".safetensors"):
         raise AnnotationError(
             f"{path.name} is no FLAME file: .npz or .safetensors with the official array names can be read. "
-            "Convert the published pickle once: unitalker data import flame generic_model.pkl flame.npz."
+            "A pickle can run code when opened; `unitalker data import flame generic_model.pkl flame.npz` makes "
+            "arrays of the published one without that."
         )
     if not path.is_file():
         raise AnnotationError(f"There is no FLAME file {path}.")
