@@ -22,6 +22,7 @@ VARIABLE = "UNITALKER_FACE_LANDMARKER"
 MODEL = "face_landmarker.task"
 FACES = 2
 """Faces looked for: enough to know that there are several."""
+BLACK = np.zeros((64, 64, 3), np.uint8)
 CENTIMETRE = 0.01
 
 
@@ -48,7 +49,7 @@ class MediaPipeTracker:
     def __init__(self, model: Path) -> None:
         self.model = model
         self._marker = self._open()
-        self._stamp = -1
+        self._stamp, self._origin = -1, 0
         digest = hashlib.sha256(model.read_bytes()).hexdigest()
         self.about = f"ARKit weights by the MediaPipe face landmarker, unsmoothed; model {model.name}, SHA-256 {digest}."
 
@@ -56,7 +57,7 @@ class MediaPipeTracker:
         """See Tracker.look."""
         import mediapipe
 
-        self._stamp = max(self._stamp + 1, round(seconds * 1000))
+        self._stamp = max(self._stamp + 1, self._origin + round(seconds * 1000))
         picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=image)
         found = self._marker.detect_for_video(picture, self._stamp)
         return tuple(
@@ -70,10 +71,10 @@ class MediaPipeTracker:
         )
 
     def reset(self) -> None:
-        """See Tracker.reset: a new landmarker, since a used one goes on from the face it saw last."""
+        """See Tracker.reset: in a black picture the landmarker loses the face that it follows."""
         if self._stamp >= 0:
-            self._marker.close()
-            self._marker, self._stamp = self._open(), -1
+            self._origin = self._stamp + 2
+            self.look(BLACK, 0.0)
 
     def close(self) -> None:
         """See Tracker.close."""

@@ -58,7 +58,7 @@ def annotate_videos(
     if (out / "dataset.json").exists():
         raise DataError(f"{out} is a dataset already; give another folder, or remove it first.")
     job = Job(out, _rate(paths) if fps is None else _checked(fps), rules, neutral)
-    for room in ("audio", "motion", "pose"):
+    for room in ("audio", "motion"):
         (out / room).mkdir(parents=True, exist_ok=True)
     videos, refused, taken = [], {}, set()
     for path in paths:

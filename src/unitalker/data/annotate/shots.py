@@ -17,7 +17,8 @@ from unitalker.data.annotate.trackers import Seen, Tracker
 from unitalker.errors import DataError
 
 CUT_SHARE, CUT_RATIO, CUT_MEMORY = 0.1, 4.0, 24
-"""A cut: the mean change of the picture is above this share of full scale, and so many times its usual change."""
+"""A cut: the mean change of the picture is above this share of full scale, and so many times the last change and the
+median of the last ones."""
 JUMP = 0.5
 """A jump: the middle of the face moves by more than this share of its size from one picture to the next."""
 CROWD_SECONDS = 0.5
@@ -87,11 +88,9 @@ class CutFinder:
             self._usual.clear()
             return True
         change = float(np.abs(coarse - last).mean()) / 255
-        usual = float(np.median(self._usual)) if self._usual else 0.0
-        found = change > CUT_SHARE and change > CUT_RATIO * usual
-        if not found:
-            self._usual.append(change)
-        return found
+        usual = max(self._usual[-1], float(np.median(self._usual))) if self._usual else 0.0
+        self._usual.append(change)
+        return change > CUT_SHARE and change > CUT_RATIO * usual
 
 
 class Shots:

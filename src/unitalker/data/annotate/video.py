@@ -125,6 +125,7 @@ def _write(
     write_sound(job.out / clip.audio, samples)
     _save(job.out / clip.motion, values)
     if made.pose is not None:
+        (job.out / "pose").mkdir(exist_ok=True)
         _save(job.out / pose_file(name), made.pose[:count])
     video.facts[name] = {
         "video": video.path.name,
