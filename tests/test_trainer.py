@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -309,3 +312,34 @@ def test_codes_and_values_train_alike_and_residuals_complete_the_error(tmp_path:
     item.residual = outside.astype(np.float32)
     wanted = (values**2).mean() + 0.01 * (item.codes**2).mean()
     assert trainer.objective(collate([item], 1))[0].item() == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "aot_eager",
+        pytest.param(
+            "inductor",
+            marks=pytest.mark.skipif(
+                shutil.which("c++") is None or "UNITALKER_SLOW_TESTS" not in os.environ,
+                reason="a minute of C++ compilation; set UNITALKER_SLOW_TESTS=1 where there is a compiler",
+            ),
+        ),
+    ],
+)
+def test_compiled_parts_train_as_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    whole = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", functools.partialmethod(whole, backend=backend))
+    runs = [
+        open_run(paper_run(tmp_path, compile=chosen, warmup_epochs=0, epochs=1), tmp_path / str(chosen))
+        for chosen in (False, True)
+    ]
+    for trainer in runs:
+        trainer.run(workers=0)
+    assert lines(tmp_path / "True")[-1]["mesh"] == pytest.approx(
+        lines(tmp_path / "False")[-1]["mesh"], rel=1e-4
+    )
+    assert runs[0].model.state_dict().keys() == runs[1].model.state_dict().keys()
+    assert not torch.equal(runs[1].model.state_dict()["heads.mesh.weight"], torch.zeros(5, 16))

@@ -14,6 +14,7 @@ from unitalker.config import TrainConfig
 from unitalker.errors import DataError
 from unitalker.training.batches import collate
 from unitalker.training.clips import Clips
+from unitalker.training.loading import load
 from unitalker.training.order import Order, repeat_factors
 from unitalker.training.session import load_sources, open_run
 
@@ -194,6 +195,6 @@ def test_a_file_that_is_no_sound_is_told(tmp_path: Path) -> None:
     config = paper_run(tmp_path, held=False)
     (tmp_path / "two" / "1.wav").write_bytes(b"not a sound")
     clips = open_run(config, tmp_path / "run").batches
-    with pytest.raises(DataError, match="two/1: its audio cannot be read"):
-        for number in range(4):
-            _ = clips[number]
+    for workers in (0, 1):
+        with pytest.raises(DataError, match="^two/1: its audio cannot be read"):
+            list(load(clips, range(4), workers))

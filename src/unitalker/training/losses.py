@@ -106,7 +106,7 @@ class Objective(nn.Module):
         error = F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=-1, reduction="none")
         known = (labels >= 0).float()
         rows = _row_means(error, known)
-        _count(figures, "phones", rows[known.any(1)])
+        _count(figures, "phones", rows, known.any(1))
         return rows.sum()
 
 
@@ -127,13 +127,13 @@ def _row_means(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     return (values * valid).sum(1) / valid.sum(1).clamp(min=1)
 
 
-def _count(figures: Figures, name: str, rows: torch.Tensor) -> None:
+def _count(figures: Figures, name: str, rows: torch.Tensor, counted: torch.Tensor | None = None) -> None:
+    """Add rows (b,) to a loss's sum; counted: (b,) bool, those that have this loss at all."""
     rows = rows.detach()
-    number = torch.tensor(float(len(rows)), device=rows.device)
-    if name in figures:
-        figures[name] = (figures[name][0] + rows.sum(), figures[name][1] + number)
-    else:
-        figures[name] = (rows.sum(), number)
+    number = (torch.ones_like(rows) if counted is None else counted.to(rows)).sum()
+    before = figures.get(name)
+    total = rows.sum()
+    figures[name] = (total, number) if before is None else (before[0] + total, before[1] + number)
 
 
 class Meter:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
 from unitalker.annotations.base import Annotation
 from unitalker.config import TrainConfig, UniTalkerConfig
@@ -23,6 +22,7 @@ from unitalker.training.batches import Batch
 from unitalker.training.clips import Clips
 from unitalker.training.crops import Crops
 from unitalker.training.distributed import Processes, from_environment
+from unitalker.training.loading import load
 from unitalker.training.losses import Meter, Objective
 from unitalker.training.optimisation import Average, Precision
 from unitalker.training.runfolder import RunFolder
@@ -102,18 +102,10 @@ class Trainer:
         self.folder.begin(self.config, self.step, facts)
         self.report, self.workers = report or _silent, workers
         count = self.config.accumulate
-        loader = DataLoader(
-            self.batches,
-            batch_size=None,
-            sampler=range(self.step * count, 0 if self.tired else self.steps * count),
-            num_workers=workers,
-            prefetch_factor=4 if workers else None,
-            pin_memory=self.device.type == "cuda",
-            worker_init_fn=_quiet_worker,
-            generator=torch.Generator().manual_seed(self.config.seed),
-        )
+        numbers = range(self.step * count, 0 if self.tired else self.steps * count)
+        prepared = load(self.batches, numbers, workers, pinned=self.device.type == "cuda")
         with Stop() as stop:
-            for batches in zip(*[iter(loader)] * count, strict=True):
+            for batches in zip(*[prepared] * count, strict=True):
                 self._train_step(batches)
                 self._after_step()
                 if self._stops(stop, until):
@@ -293,11 +285,3 @@ class Trainer:
 
 def _silent(*_: object) -> None:
     """For those who don't listen."""
-
-
-def _quiet_worker(_: int) -> None:
-    """Data workers leave an interruption to the process that trains."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch.utils.data import DataLoader
 
 from unitalker.annotations.base import Annotation
 from unitalker.config import TrainConfig
@@ -15,6 +14,7 @@ from unitalker.errors import ConfigError
 from unitalker.training.batches import Group
 from unitalker.training.clips import Clips
 from unitalker.training.distributed import Processes
+from unitalker.training.loading import load
 from unitalker.training.losses import Objective
 from unitalker.training.optimisation import Precision
 from unitalker.training.sources import Source
@@ -84,12 +84,9 @@ class Validation:
         LVE as in the paper: the mean over all frames of a dataset's clips.
         """
         sums = torch.zeros(len(self.sources), 3, dtype=torch.float64, device=precision.device)
-        loader = DataLoader(
-            self.clips, batch_size=None, sampler=range(self.clips.steps_of(1)), num_workers=workers
-        )
         objective.eval()
         with torch.no_grad():
-            for batch in loader:
+            for batch in load(self.clips, range(self.clips.steps_of(1)), workers):
                 if not batch.idle:
                     moved = batch.to(precision.device)
                     with precision.autocast():
