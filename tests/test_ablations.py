@@ -61,12 +61,13 @@ def test_percent_turns_log_ratios_into_changes() -> None:
     ("name", "changed"),
     [
         ("full", set()),
-        ("no-pca", {"pca", "cards"}),
+        ("no-pca", {"pca", "cards", "sources"}),
+        ("no-pca-cm", {"pca", "cards"}),
         ("no-warmup", {"warmup_steps"}),
         ("no-pivot", {"pivot"}),
-        ("vanilla", {"pca", "cards", "warmup_steps", "pivot"}),
+        ("vanilla", {"pca", "cards", "sources", "warmup_steps", "pivot"}),
         ("after-decoder", {"model"}),
-        ("rate-0.001-vanilla", {"pca", "cards", "warmup_steps", "pivot", "lr"}),
+        ("rate-0.001-vanilla", {"pca", "cards", "sources", "warmup_steps", "pivot", "lr"}),
     ],
 )
 def test_a_setting_differs_from_the_full_model_in_what_it_names(name: str, changed: set[str]) -> None:

@@ -53,7 +53,7 @@ def make_data(root: Path) -> None:
         settle(open_dataset(made), root / SPEECH)
     if not (root / "cards-vanilla" / "flame413.json").is_file():
         make_cards(root)
-    for name in ("d0", "d1"):
+    for name in TOPOLOGIES:
         if not (root / "data-metres" / name / "dataset.json").is_file():
             make_metres(root, name)
 
@@ -96,12 +96,12 @@ def make_cards(root: Path) -> None:
         save_card(dataclasses.replace(annotation, basis=None, head_weight=PCA_LAMBDA), root / "cards-vanilla")
     for annotation in rest.values():
         weight = WEIGHT_LAMBDA * CM2 if annotation.kind == "blendshapes" else 0.0
-        for folder in ("cards", "cards-vanilla"):
+        for folder in ("cards", "cards-vanilla", "cards-metres"):
             save_card(dataclasses.replace(annotation, head_weight=weight), root / folder)
 
 
 def mesh_card(dataset: Dataset) -> VertexAnnotation:
-    """A mesh annotation in centimetres with a basis of the dataset's own training motion.
+    """A mesh annotation in centimetres with a basis of the dataset's own training motion; its codes are in metres.
 
     Its λ lets the coefficients' error weigh against the vertices' as in the paper: λ · numbers / components times, which
     fewer components would raise.
@@ -111,8 +111,8 @@ def mesh_card(dataset: Dataset) -> VertexAnnotation:
     blocks = (block[::2] * (dataset.scale / 100 / unit) for block in motion_blocks(dataset))
     made = mesh_annotation(topology, builtin_head(), blocks)
     assert made.basis is not None
-    basis = dataclasses.replace(made.basis, scale=100 * unit * made.basis.scale)
     templates = {k: 100 * unit * v for k, v in made.templates.items()}
+    basis = dataclasses.replace(made.basis, scale=100.0)
     balance = PCA_LAMBDA * PAPER_NUMBERS[dataset.name] / PAPER_COMPONENTS
     weight = balance * basis.scale**2 * basis.size / made.dim
     facts = {"name": name, "unit": "cm", "metres": 0.01, "templates": templates, "basis": basis}

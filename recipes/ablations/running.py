@@ -14,7 +14,9 @@ from unitalker.data.dataset import open_dataset
 from unitalker.errors import ConfigError
 from unitalker.files import atomic
 from unitalker.training.session import open_run
+from unitalker.training.trainer import Trainer
 
+from .data import CM2
 from .measure import IDENTITIES, OWN, measure
 from .settings import Setting, config, listener
 
@@ -34,6 +36,13 @@ def train_listener(root: Path, settings: TrainConfig | None = None) -> None:
         run.run(lambda step, figures: print(f"listener {step}", figures, flush=True), workers=0)
 
 
+def count_in_centimetres(trainer: Trainer) -> None:
+    """Give the errors of meshes in metres the unit of all others, cm²."""
+    for source in trainer.batches.sources:
+        if source.annotation is not None and source.annotation.unit == "m":
+            source.energy = 1 / CM2
+
+
 def run_setting(root: Path, setting: Setting, seed: int) -> dict[str, Any] | None:
     """Train and measure a setting with a seed; None where that was done before.
 
@@ -47,6 +56,7 @@ def run_setting(root: Path, setting: Setting, seed: int) -> dict[str, Any] | Non
     start = root / "listener" if setting.start is None else root / "work" / f"{setting.start}.{seed}"
     begun = time.time()
     trainer = open_run(config(setting, seed, root), folder, start=start)
+    count_in_centimetres(trainer)
     facts: dict[str, Any] = {"setting": asdict(setting), "seed": seed}
     curve: list[dict[str, float]] = []
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unitalker.config import AugmentConfig, SourceConfig, TrainConfig, UniTalkerConfig
 
-from .data import NAMES, SPEECH
+from .data import NAMES, SPEECH, TOPOLOGIES
 
 REPEATS = {"d0": 10.0, "d1": 5.0, "d2": 4.0}
 """How often an epoch holds a clip, where not once: the release's factors."""
@@ -26,6 +26,7 @@ VARIED = NONE.model_copy(update={"speed": 0.4, "warp": 0.6})
 PIECES = {
     "full": {},
     "no-pca": {"pca": False},
+    "no-pca-cm": {"pca": False, "centimetres": True},
     "no-warmup": {"warmup": False},
     "no-pivot": {"pivot": False},
     "vanilla": {"pca": False, "warmup": False, "pivot": False},
@@ -39,8 +40,8 @@ CUMULATIVE = tuple(NAMES[: n + 1] for n in range(1, 7))
 class Setting:
     """One row of a table. steps: of the run. start: setting whose run of the same seed it goes on from.
 
-    metres: meshes count in metres, not centimetres (only without PCA). foreign: also measured as the pivot and as
-    subjects of other annotations.
+    centimetres: without PCA, heads predict vertices in centimetres; else in metres, as in the paper. foreign: also
+    measured as the pivot and as subjects of other annotations.
     """
 
     name: str
@@ -53,16 +54,21 @@ class Setting:
     steps: int = STEPS
     rate: float = RATE
     start: str | None = None
-    metres: bool = False
+    centimetres: bool = False
     foreign: bool = False
+
+    @property
+    def metres(self) -> bool:
+        """Whether mesh heads predict metres."""
+        return not (self.pca or self.centimetres)
 
     def folder(self, root: Path, dataset: str) -> Path:
         """The dataset's folder."""
-        return root / ("data-metres" if self.metres else "data") / dataset
+        return root / ("data-metres" if self.metres and dataset in TOPOLOGIES else "data") / dataset
 
     def cards(self, root: Path) -> Path:
         """The folder of the annotations' cards."""
-        return root / ("cards-metres" if self.metres else "cards" if self.pca else "cards-vanilla")
+        return root / ("cards" if self.pca else "cards-metres" if self.metres else "cards-vanilla")
 
 
 def config(setting: Setting, seed: int, root: Path) -> TrainConfig:
@@ -180,10 +186,10 @@ def growing(clips: dict[str, int]) -> list[Setting]:
 def widths() -> list[Setting]:
     """Decoder widths on the smallest mesh set, alone and with the next, with and without PCA and warm-up.
 
-    Without, twice: vertices in centimetres, a handy size for a network's output, and in metres, as in the paper.
+    Without, twice: vertices in metres, as in the paper, and in centimetres, a handier size for a network's output.
     """
     vanilla = {"pca": False, "warmup": False}
-    parts = {"full": {}, "vanilla": vanilla, "metres": vanilla | {"metres": True}}
+    parts = {"full": {}, "vanilla": vanilla, "cm": vanilla | {"centimetres": True}}
     out = []
     for names in (("d0",), ("d0", "d1")):
         for width in (64, 256):

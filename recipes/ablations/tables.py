@@ -20,6 +20,7 @@ Runs = dict[str, dict[int, dict[str, Any]]]
 LABELS = {
     "full": "PCA, warm-up, pivot identity (full)",
     "no-pca": "without PCA",
+    "no-pca-cm": "without PCA, vertices in cm",
     "no-warmup": "without warm-up",
     "no-pivot": "without pivot identity",
     "vanilla": "without all three",
