@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
-Tell = Callable[[float, Sequence[str]], None]
-"""Called with how much is done so far, and lines to print above the bar."""
+
+class Tell(Protocol):
+    """Called with how much is done so far, lines to print above the bar, and a note to show in it."""
+
+    def __call__(self, done: float, lines: Sequence[str] = (), note: str = "") -> None: ...
 
 
 def watched() -> bool:
@@ -22,20 +26,21 @@ def bar(title: str, total: float, show: bool = True) -> Iterator[Tell]:
         yield _print
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(title, total=total)
 
-        def tell(done: float, lines: Sequence[str] = ()) -> None:
+        def tell(done: float, lines: Sequence[str] = (), note: str = "") -> None:
             for line in lines:
                 progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
-            progress.update(task, completed=done)
+            progress.update(task, completed=done, description=f"{title}  {escape(note)}" if note else None)
 
         yield tell
 
 
-def _print(done: float, lines: Sequence[str] = ()) -> None:
+def _print(done: float, lines: Sequence[str] = (), note: str = "") -> None:
     for line in lines:
         print(line, file=sys.stderr)

@@ -240,7 +240,7 @@ def _run(recipe: RecipeConfig, config: TrainConfig, folder: Path, how: RunChoice
         def report(step: int, figures: dict[str, float]) -> None:
             shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
             last = step == trainer.steps or time.time() > until
-            tell(step, [f"step {step}: {shown}"] if shown and (step % 500 == 0 or last) else [])
+            tell(step, [f"step {step}: {shown}"] if shown and (step % 500 == 0 or last) else [], shown)
 
         trainer.run(report, workers=count, until=until)
     if not trainer.processes.chief:
