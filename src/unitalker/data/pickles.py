@@ -8,13 +8,12 @@ read as latin1.
 
 from __future__ import annotations
 
-import io
 import pickle
 import re
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -40,7 +39,8 @@ def read_pickle(path: str | Path, limit: int = SIZE_LIMIT) -> Any:
     if path.stat().st_size > limit:
         raise DataError(f"{path} has {path.stat().st_size} bytes, more than the {limit} that are read.")
     try:
-        found = _Reader(io.BytesIO(path.read_bytes())).load()
+        with path.open("rb") as file:
+            found = _Reader(file).load()
         return _plain(found, {})
     except _Refused as refused:
         raise DataError(f"{path} is not read, because {refused}.") from None
@@ -59,7 +59,7 @@ class _Reader(pickle._Unpickler):
     """The unpickler written in Python, whose memory grows with the file alone: the one in C makes room for any memo
     number that a few bytes name."""
 
-    def __init__(self, file: io.BytesIO) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         super().__init__(file, fix_imports=False, encoding="latin1")
 
     def find_class(self, module: str, name: str) -> Any:

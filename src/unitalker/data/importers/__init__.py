@@ -37,6 +37,8 @@ IMPORTERS: dict[str, Kind] = {
     "facegood": Kind("facegood", plain="import_facegood"),
     "folder": Kind("folder", plain="import_folder"),
     "biwi": Kind("biwi", takes=("regions",)),
+    "vocaset": Kind("vocaset", takes=("regions", "split", "fps")),
+    "multiface": Kind("multiface", takes=("regions",)),
     "flame": Kind("flame", plain="import_flame", file=True),
 }
 

@@ -37,13 +37,10 @@ def find_regions(
     return found
 
 
-def check_regions(folder: Path | None) -> None:
-    """Raises DataError where the folder that a user names is none, or has no list."""
+def check_regions(folder: Path | None, more: tuple[str, ...] = ()) -> None:
+    """Raises DataError where the folder that a user names is none, or has no list. more: other lists it may hold."""
+    names = (*more, *(n for listed in FILES.values() for n in listed))
     if folder is not None and not folder.is_dir():
         raise DataError(f"There is no folder {folder} of region lists.")
-    if folder is not None and not any(
-        (folder / name).is_file() for names in FILES.values() for name in names
-    ):
-        raise DataError(
-            f"{folder} holds no region list: {', '.join(n for names in FILES.values() for n in names)}."
-        )
+    if folder is not None and not any((folder / name).is_file() for name in names):
+        raise DataError(f"{folder} holds no region list: {', '.join(names)}.")

@@ -11,7 +11,7 @@ import numpy as np
 
 from unitalker.errors import DataError
 
-BLOCK_BYTES = 32 << 20
+BLOCK_BYTES = 8 << 20
 """Motion is read, moved and written in pieces of this size."""
 LONGEST_FILL = 0.2
 """Seconds of missing frames that are filled by linear interpolation; at longer gaps a sequence is cut in two."""
@@ -45,15 +45,19 @@ class NpyRows:
         return flat.reshape(stop - start, self.width)
 
     def gather(self, rows: Sequence[int]) -> np.ndarray:
-        """Some rows, (n, width), runs of neighbours in one reading."""
+        """Some rows, (n, width), runs of neighbours in one reading. Raises DataError for rows that are not there."""
         numbers = np.asarray(rows, np.int64)
+        if not 0 <= numbers.min() <= numbers.max() < len(self):
+            raise DataError(f"{self.path} has {len(self)} frames; number {numbers.max()} is asked for.")
         cuts = np.flatnonzero(np.diff(numbers) != 1) + 1
         return np.concatenate([self.read(int(run[0]), int(run[-1]) + 1) for run in np.split(numbers, cuts)])
 
 
-def open_rows(path: Path) -> NpyRows:
-    """The header of an npy file of numbers, at least two-dimensional. Raises DataError for any other file, and for one
-    that is cut off."""
+def open_rows(path: Path, whole: bool = True) -> NpyRows:
+    """The header of an npy file of numbers, at least two-dimensional. Raises DataError for any other file.
+
+    whole: raise for a file that is cut off too; else its last rows cannot be read.
+    """
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
@@ -70,9 +74,9 @@ def open_rows(path: Path) -> NpyRows:
         order = " in column order" if fortran else ""
         raise DataError(f"{path} should hold numbers of shape (frames, …), not {kind} {shape}{order}.")
     rows = NpyRows(path, kind, tuple(int(n) for n in shape), start)
-    whole, there = start + len(rows) * rows.width * kind.itemsize, path.stat().st_size
-    if there < whole:
-        raise DataError(f"{path} is cut off: it has {there} of {whole} bytes; fetch it again.")
+    due, there = start + len(rows) * rows.width * kind.itemsize, path.stat().st_size
+    if whole and there < due:
+        raise DataError(f"{path} is cut off: it has {there} of {due} bytes; fetch it again.")
     return rows
 
 
@@ -92,16 +96,20 @@ def steps(count: int, width: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + rows, count)
 
 
-def displacements(rows: NpyRows, template: np.ndarray, step: int = 1, notes: Iterable[str] = ()) -> Frames:
-    """Every step-th row of vertices over a template (V, 3), as float32."""
+def displacements(
+    rows: NpyRows, template: np.ndarray, step: int = 1, factor: np.ndarray | None = None
+) -> Frames:
+    """Every step-th row of vertices over a template (V, 3), as float32. factor (3,): each axis is multiplied by it."""
     flat, count = np.asarray(template, np.float32).reshape(-1), -(-len(rows) // step)
+    each = None if factor is None else np.tile(np.asarray(factor, np.float32), flat.size // 3)
 
     def blocks() -> Iterator[np.ndarray]:
         for start, stop in steps(count, rows.width * step):
             values = rows.read(start * step, min(stop * step, len(rows)))[::step]
-            yield values.astype(np.float32) - flat
+            moved = values.astype(np.float32) - flat
+            yield moved if each is None else moved * each
 
-    return Frames(count, blocks, tuple(notes))
+    return Frames(count, blocks)
 
 
 @dataclass(frozen=True)
@@ -130,6 +138,23 @@ class Piece:
         low, high = stored[back[: stop - start]], stored[back[stop - start :]]
         share = self.share[part, None].astype(np.float32)
         return np.where(share > 0, low + share * (high - low), low)
+
+
+def piece_frames(
+    piece: Piece,
+    read: Callable[[Sequence[int]], np.ndarray],
+    template: np.ndarray,
+    step: int = 1,
+    notes: Iterable[str] = (),
+) -> Frames:
+    """Every step-th frame of a piece over a template (V, 3); `read` gives stored frames (n, 3V) by their places."""
+    flat, count = np.asarray(template, np.float32).reshape(-1), -(-len(piece) // step)
+
+    def blocks() -> Iterator[np.ndarray]:
+        for start, stop in steps(count, flat.size * step):
+            yield piece.block(start * step, min(stop * step, len(piece)), read)[::step] - flat
+
+    return Frames(count, blocks, tuple(notes))
 
 
 def pieces(numbers: Sequence[int], fps: float, step: int = 1) -> list[Piece]:

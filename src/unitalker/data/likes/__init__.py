@@ -22,8 +22,14 @@ class Size:
     seed: int = 0
 
 
-LIKES: dict[str, str] = {"biwi": "biwi"}
-"""Kind of importer → module here whose `make(out, size)` writes the folder that it reads."""
+LIKES: dict[str, tuple[str, str]] = {
+    "biwi": ("biwi", "make"),
+    "vocaset": ("vocaset", "make"),
+    "vocaset-raw": ("vocaset", "make_raw"),
+    "multiface": ("multiface", "make_raw"),
+    "meshtalk": ("multiface", "make"),
+}
+"""Layout → module here and its function (out, size), which writes the folder that an importer reads."""
 
 Maker = Callable[[Path, Size], Path]
 
@@ -44,4 +50,6 @@ def make_like(kind: str, out: Path, size: Size | None = None) -> Path:
             f"{out} is not an empty folder; give a new one, so that nothing of yours is mixed in."
         )
     out.mkdir(parents=True, exist_ok=True)
-    return import_module(f"unitalker.data.likes.{LIKES[kind]}").make(out, size)
+    module, function = LIKES[kind]
+    maker: Maker = getattr(import_module(f"unitalker.data.likes.{module}"), function)
+    return maker(out, size)
