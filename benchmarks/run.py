@@ -10,7 +10,19 @@ from importlib import import_module
 
 from common import Row, Setting
 
-BENCHES = ("animate", "speed", "imports", "render", "memory", "frontend", "decoders")
+BENCHES = (
+    "animate",
+    "speed",
+    "imports",
+    "render",
+    "memory",
+    "frontend",
+    "decoders",
+    "pca",
+    "training",
+    "training_memory",
+    "sharding",
+)
 LONG = ("data_efficiency",)
 """Benches that take half an hour and more; they run when they are asked for."""
 

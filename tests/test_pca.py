@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from unitalker.annotations.base import Annotation
 from unitalker.annotations.blendshapes import BlendshapeAnnotation
 from unitalker.annotations.cards import load_card, save_card
-from unitalker.annotations.pca import OVERSAMPLING, PASSES, Basis, fit_basis
+from unitalker.annotations.pca import SPANS, Basis, fit_basis, passes
 from unitalker.annotations.vertices import VertexAnnotation, vertex_names
 from unitalker.cli import main
 from unitalker.data.dataset import Clip, Dataset, MotionBlocks, open_dataset, write_manifest
@@ -56,7 +56,7 @@ def orthonormality(basis: Basis) -> float:
 
 
 @pytest.mark.parametrize("centre", ["mean", "rest"])
-@pytest.mark.parametrize(("frames", "dim"), [(50, 300), (500, 60), (700, 900)])
+@pytest.mark.parametrize(("frames", "dim"), [(50, 300), (500, 60), (900, 700)])
 def test_small_data_give_the_components_of_the_full_svd(centre, frames: int, dim: int) -> None:
     """The last shape is larger than what the fit looks at, so the mixtures must find the directions."""
     data = motion(frames, dim, rank=40, noise=1e-3)
@@ -71,7 +71,7 @@ def test_small_data_give_the_components_of_the_full_svd(centre, frames: int, dim
     assert basis.mean.any() == (centre == "mean")
 
 
-@pytest.mark.parametrize("noise", [0.0, 1e-4])
+@pytest.mark.parametrize("noise", [0.0, 1e-3])
 def test_components_are_orthonormal_for_motion_of_few_directions(noise: float) -> None:
     """Without noise the directions that are not there are dropped; with a trace of it they are kept."""
     basis = fit_basis([motion(300, 400, rank=5, noise=noise)], 30, centre="mean")
@@ -112,9 +112,9 @@ def test_passes_and_memory_do_not_grow_with_the_frames() -> None:
         fit_basis(blocks, 16, centre="mean")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert blocks.times == PASSES
+        assert blocks.times == passes(16, 2000) == SPANS + 1
     assert peaks[1] < 1.05 * peaks[0]
-    assert peaks[1] < 4 * (2 * 100 + 6 * (16 + OVERSAMPLING)) * 2000
+    assert peaks[1] < 4 * (14 * (SPANS + 4) + 16 + 100) * 2000 + 1e6
 
 
 def test_motion_that_gives_no_basis_is_told() -> None:

@@ -13,10 +13,10 @@ from unitalker.errors import AnnotationError
 
 ORTHONORMAL = 1e-5
 """Largest error of C Cᵀ − I that still counts as orthonormal."""
-OVERSAMPLING = 64
-"""Directions that a fit looks at beyond those asked for."""
-PASSES = 3
-"""How often a fit with one power iteration goes through the motion."""
+SPANS = 5
+"""Spans that a fit looks at: of random mixtures, and of the powers after it."""
+CLEAN, ROUNDS = 1e-6, 5
+"""Largest dot product of rows of two spans, and how often it is tried for."""
 
 Centre = Literal["mean", "rest"]
 """What a basis is about: the mean frame (Eq. 1 of the paper), or rest, displacement zero."""
@@ -70,98 +70,139 @@ def fit_basis(
     size: int,
     *,
     centre: Centre = "rest",
-    tolerance: float = 1e-12,
-    powers: int = 1,
+    tolerance: float = 1e-9,
     seed: int = 0,
 ) -> Basis:
-    """PCA of the rows of `blocks` (each (n, D)), read `powers` + 2 times, in memory that the frames do not add to.
+    """PCA of the rows of `blocks` (each (n, D)), in a few passes and in memory that the frames do not add to.
 
-    A randomised range finder with power iterations and a small eigenproblem (Halko, Martinsson and Tropp, "Finding
-    structure with randomness", SIAM Review 53, 2011, Algorithms 4.4 and 5.3), for rows X that are never together:
+    A randomised range finder (Halko, Martinsson and Tropp, "Finding structure with randomness", SIAM Review 53, 2011,
+    Sections 4.5 and 5) that keeps the spans of all its power iterations (randomised block Krylov: Musco and Musco,
+    NeurIPS 2015). For rows X that are never together, about the mean:
 
-        1. sketch   Y = G X, G (l, n) of random normal numbers, l = size + OVERSAMPLING
-        2. power    Q = orthonormal rows of Y; Y = Q XᵀX − s Q; `powers` times
-        3. turn     Q = orthonormal rows of Y; V = eigenvectors of Q XᵀX Qᵀ; components = Vᵀ Q
+        Q1 = orthonormal rows of G X, G random normal, (w, n)                   one pass
+        Zi = Qi XᵀX;  Qi+1 = orthonormal rows of Zi less its part in Q1 … Qi    one pass each
+        Q = all SPANS of them;  V = eigenvectors of T = Q XᵀX Qᵀ;  components = Vᵀ Q
 
-    Each line is one pass. The shift s, half the smallest eigenvalue of Q XᵀX Qᵀ, leaves the directions as they are and
-    tells those apart whose energies are close (Feng, Yu and Xie, "dashSVD", ACM TOMS 50, 2024). Q comes from
-    Householder's QR: components are orthonormal also where the motion has fewer directions than asked for. Where
-    frames or coordinates number at most l, the result is the full SVD's. Memory: two blocks and four arrays (l, D) of
-    float32.
+    T is known from the Zi but for one block on its diagonal, for which there is a last pass: as in Lanczos's method only
+    neighbouring spans meet in it.
 
-    blocks: gone through several times: a list, or an object whose iteration starts anew; a generator is kept whole.
+    Q has almost twice as many rows as are asked for. The span of the last power alone, as wide, would cost more for the
+    same energy where the spectrum is flat, as that of noise is. Where Q reaches as many rows as there are frames or
+    coordinates, the result is the full SVD's. The rows of Q are orthonormal also where the motion has fewer directions.
+    Memory: a block, Q, the components and four arrays (w, D) of float32.
+
+    blocks: gone through `passes` times: a list, or an object whose iteration starts anew; a generator is kept whole.
     centre: "mean" subtracts the mean frame (Eq. 1 of the paper); "rest" subtracts nothing, so that displacement zero
     has code zero and a resting face stays exactly at rest.
-    tolerance: components with at most this share of the energy are dropped; float32 tells nothing below 1e-12.
+    tolerance: components with at most this share of the energy are dropped; float32 tells nothing below 1e-9.
     Raises AnnotationError for motion that is empty, everywhere at rest, or not finite.
     """
     blocks = list(blocks) if isinstance(blocks, Iterator) else blocks
-    sketch, mean, frames = _sketch(blocks, size + OVERSAMPLING, seed)
-    if centre == "rest":
-        mean = np.zeros_like(mean)
-    span = _orthonormal(sketch)
-    for _ in range(powers):
-        span = _orthonormal(_power(blocks, mean, span))
-    energy, turn = _turn(blocks, mean, span)
-    keep = (energy > tolerance * energy.sum()) & (np.arange(len(energy)) < size)
+    rng = np.random.default_rng(seed)
+    sketch, mean, frames = _sketch(blocks, size, centre, rng)
+    width, spans = _shape(size, len(mean))
+    span = np.zeros((width * spans, len(mean)), np.float32)
+    within = np.zeros((len(span), len(span)))
+    span[:width] = _directions(sketch)[0]
+    for stop in range(width, len(span), width):
+        last, after = slice(stop - width, stop), slice(stop, stop + width)
+        image, within[last, last] = _image(blocks, mean, span[last])
+        span[after] = _beyond(span[:stop], image, rng)
+        within[last, after] = image @ span[after].T
+    within[-width:, -width:] = _energies(blocks, mean, span[-width:])
+    energy, turn = np.linalg.eigh(within, UPLO="U")
+    energy, turn = energy[::-1], turn[:, ::-1]
+    keep = (energy > tolerance * energy.clip(0).sum()) & (np.arange(len(energy)) < size)
     if not keep.any():
         raise AnnotationError("A PCA basis needs motion, but every frame given is at rest.")
     components = turn[:, keep].T.astype(np.float32) @ span
     return Basis(mean, components, float(np.sqrt(energy[keep].sum() / frames / keep.sum())))
 
 
-def _sketch(blocks: Iterable[np.ndarray], size: int, seed: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Random mixtures (l, D) of the frames, l at most `size` and D; the mean frame (D,); the number of frames."""
-    rng = np.random.default_rng(seed)
-    mixed, total, frames = np.zeros((0, 0), np.float32), np.zeros(0), 0
+def passes(size: int, dim: int) -> int:
+    """How often `fit_basis` reads motion of `dim` coordinates for `size` components."""
+    return 1 + _shape(size, dim)[1]
+
+
+def _shape(size: int, dim: int) -> tuple[int, int]:
+    """Rows of one span, and the number of spans; where they would fill the space, the space itself."""
+    width = 3 * size // 8 + 8
+    return (width, SPANS) if width * SPANS < dim else (dim, 1)
+
+
+def _sketch(
+    blocks: Iterable[np.ndarray], size: int, centre: Centre, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Random mixtures (w, D) of the frames about the mean, this mean (D,) or zeros, the number of frames."""
+    mixed, total, drawn, frames = np.zeros((0, 0), np.float32), np.zeros(0), np.zeros(0), 0
     for block in blocks:
         block = np.asarray(block, np.float32)
         if not frames:
-            count = min(size, block.shape[1])
-            mixed, total = np.zeros((count, block.shape[1]), np.float32), np.zeros(block.shape[1])
+            width, dim = _shape(size, block.shape[1])[0], block.shape[1]
+            mixed, total, drawn = np.zeros((width, dim), np.float32), np.zeros(dim), np.zeros(width)
         weights = rng.standard_normal((len(block), len(mixed)), np.float32)
         mixed += weights.T @ block
         total += block.sum(0, dtype=np.float64)
+        drawn += weights.sum(0, dtype=np.float64)
         frames += len(block)
     if not frames:
         raise AnnotationError("A PCA basis needs at least one frame of motion; none was given.")
     if not np.isfinite(mixed).all():
         raise AnnotationError("A PCA basis needs finite numbers, but the motion holds NaN or infinity.")
-    return mixed, (total / frames).astype(np.float32), frames
+    mean = (total / frames * (centre == "mean")).astype(np.float32)
+    return mixed - np.outer(drawn.astype(np.float32), mean), mean, frames
 
 
-def _power(blocks: Iterable[np.ndarray], mean: np.ndarray, span: np.ndarray) -> np.ndarray:
-    """Q XᵀX − s Q for orthonormal rows Q (l, D), X about the mean."""
-    image = np.zeros_like(span)
-    for block in _about(blocks, mean):
-        image += (block @ span.T).T @ block
-    within = (span @ image.T).astype(np.float64)
-    shift = max(0.0, float(np.linalg.eigvalsh((within + within.T) / 2)[0]) / 2)
-    image -= np.float32(shift) * span
-    return image
-
-
-def _turn(blocks: Iterable[np.ndarray], mean: np.ndarray, span: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Energies (l,) of X about the mean along its principal directions within the span, largest first, and these
-    directions as columns (l, l)."""
-    gram = np.zeros((len(span), len(span)))
-    for block in _about(blocks, mean):
-        codes = (block @ span.T).astype(np.float64)
-        gram += codes.T @ codes
-    energy, vectors = np.linalg.eigh(gram)
-    return energy[::-1], vectors[:, ::-1]
-
-
-def _about(blocks: Iterable[np.ndarray], mean: np.ndarray) -> Iterator[np.ndarray]:
-    """The blocks as float32, less the mean."""
-    still = not mean.any()
+def _image(blocks: Iterable[np.ndarray], mean: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Q XᵀX (w, D) and Q XᵀX Qᵀ (w, w) for rows Q (w, D), X the frames about the mean."""
+    image, offset, total = np.zeros_like(rows), rows @ mean, np.zeros(len(rows))
+    within = np.zeros((len(rows), len(rows)))
     for block in blocks:
-        yield np.asarray(block, np.float32) if still else np.subtract(block, mean, dtype=np.float32)
+        block = np.asarray(block, np.float32)
+        codes = block @ rows.T - offset
+        image += codes.T @ block
+        total += codes.sum(0, dtype=np.float64)
+        within += _gram(codes)
+    return image - np.outer(total.astype(np.float32), mean), within
 
 
-def _orthonormal(rows: np.ndarray) -> np.ndarray:
-    """Orthonormal rows of the same span (l, D), l at most D. Overwrites `rows`."""
+def _energies(blocks: Iterable[np.ndarray], mean: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The second of `_image` alone."""
+    offset, within = rows @ mean, np.zeros((len(rows), len(rows)))
+    for block in blocks:
+        within += _gram(np.asarray(block, np.float32) @ rows.T - offset)
+    return within
+
+
+def _gram(codes: np.ndarray) -> np.ndarray:
+    wide = codes.astype(np.float64)
+    return wide.T @ wide
+
+
+def _beyond(span: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Orthonormal rows of what `rows` (w, D) add to the orthonormal `span`; random ones where that is only rounding.
+
+    Rows that hardly leave the span need their part in it taken away more than once.
+    """
+    rounding = np.finfo(np.float32).eps * np.linalg.norm(rows)
+    found, size = _directions(rows - (rows @ span.T) @ span)
+    empty = size <= rounding
+    found[empty] = rng.standard_normal((empty.sum(), found.shape[1]), np.float32) / np.sqrt(found.shape[1])
+    for _ in range(ROUNDS):
+        part = found @ span.T
+        if np.abs(part).max() < CLEAN:
+            break
+        found = _directions(found - part @ span)[0]
+    return found
+
+
+def _directions(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Principal directions (w, D) of `rows`, w at most D, orthonormal, and their sizes, largest first.
+
+    In that order the energies of small directions do not drown in the rounding of large ones. Overwrites `rows`.
+    """
     from scipy.linalg import qr
 
-    factor = qr(rows.T, overwrite_a=True, mode="economic", check_finite=False)[0]
-    return np.asarray(factor).T
+    factor, small, *_ = map(np.asarray, qr(rows.T, overwrite_a=True, mode="economic", check_finite=False))
+    turn, size, _ = np.linalg.svd(small)
+    return turn.T @ factor.T, size

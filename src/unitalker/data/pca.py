@@ -15,7 +15,7 @@ import numpy as np
 
 from unitalker.annotations import builtin
 from unitalker.annotations.cards import load_card, save_card
-from unitalker.annotations.pca import PASSES, Basis, Centre, fit_basis
+from unitalker.annotations.pca import Basis, Centre, fit_basis, passes
 from unitalker.annotations.vertices import VertexAnnotation
 from unitalker.data.dataset import Clip, Dataset, MotionBlocks, link, write_manifest
 from unitalker.errors import DataError
@@ -63,8 +63,8 @@ def encode_dataset(
 ) -> Made:
     """Write `source`, whose motion is vertices, to the folder `out` with codes of a PCA basis.
 
-    The basis is fitted on the training split alone. Frames are read in blocks of `buffer` MB, PASSES times, and once
-    more to be written; memory is about two such blocks and four times the basis, however many frames there are. Sound
+    The basis is fitted on the training split alone. Frames are read in blocks of `buffer` MB, a few times (`pca.passes`),
+    and once more to be written; memory is about one such block and four times the basis, however many frames there are. Sound
     is linked, not copied, where the file system can.
     card: an annotation card whose basis is used instead of a new one, so that datasets share a head.
     Raises DataError for a dataset that does not store vertices, or whose topology no card tells.
@@ -72,7 +72,7 @@ def encode_dataset(
     face, neutral = _topology(source, card), _templates(source)
     _check_places(source, out)
     rows = max(1, int(buffer * 1e6 / (4 * face.dim)))
-    tell = _counter(source, 0 if card else PASSES, progress)
+    tell = _counter(source, 0 if card else passes(components, face.dim), progress)
     if card is None:
         basis = fit_basis(MotionBlocks((source,), rows, tell=tell), components, centre=centre, seed=seed)
         face = dataclasses.replace(face, basis=basis, head_weight=HEAD_WEIGHT * basis.scale**2)
@@ -89,12 +89,12 @@ def encode_dataset(
     return Made(_write(source, face, neutral, out, tuple(clips)), face, held)
 
 
-def _counter(source: Dataset, passes: int, progress: Progress | None) -> Callable[[int], None]:
-    """What to call with the frames dealt with: `passes` times those of the training split, then once all."""
+def _counter(source: Dataset, times: int, progress: Progress | None) -> Callable[[int], None]:
+    """What to call with the frames dealt with: `times` times those of the training split, then once all."""
     if progress is None:
         return lambda count: None
     frames = {clip: len(source.motion(clip)) for clip in source.clips}
-    work = passes * sum(frames[clip] for clip in source.split("train")) + sum(frames.values())
+    work = times * sum(frames[clip] for clip in source.split("train")) + sum(frames.values())
     done = 0
 
     def tell(count: int) -> None:
