@@ -100,16 +100,7 @@ def fit_basis(
     blocks = list(blocks) if isinstance(blocks, Iterator) else blocks
     rng = np.random.default_rng(seed)
     sketch, mean, frames = _sketch(blocks, size, centre, rng)
-    width, spans = _shape(size, len(mean))
-    span = np.zeros((width * spans, len(mean)), np.float32)
-    within = np.zeros((len(span), len(span)))
-    span[:width] = _directions(sketch)[0]
-    for stop in range(width, len(span), width):
-        last, after = slice(stop - width, stop), slice(stop, stop + width)
-        image, within[last, last] = _image(blocks, mean, span[last])
-        span[after] = _beyond(span[:stop], image, rng)
-        within[last, after] = image @ span[after].T
-    within[-width:, -width:] = _energies(blocks, mean, span[-width:])
+    span, within = _spans(blocks, mean, sketch, _shape(size, len(mean))[1], rng)
     energy, turn = np.linalg.eigh(within, UPLO="U")
     energy, turn = energy[::-1], turn[:, ::-1]
     keep = (energy > tolerance * energy.clip(0).sum()) & (np.arange(len(energy)) < size)
@@ -151,6 +142,23 @@ def _sketch(
         raise AnnotationError("A PCA basis needs finite numbers, but the motion holds NaN or infinity.")
     mean = (total / frames * (centre == "mean")).astype(np.float32)
     return mixed - np.outer(drawn.astype(np.float32), mean), mean, frames
+
+
+def _spans(
+    blocks: Iterable[np.ndarray], mean: np.ndarray, sketch: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Q (count · w, D) from the sketch (w, D), and the upper half of Q XᵀX Qᵀ."""
+    width = len(sketch)
+    span = np.zeros((width * count, len(mean)), np.float32)
+    within = np.zeros((len(span), len(span)))
+    span[:width] = _directions(sketch)[0]
+    for stop in range(width, len(span), width):
+        last, after = slice(stop - width, stop), slice(stop, stop + width)
+        image, within[last, last] = _image(blocks, mean, span[last])
+        span[after] = _beyond(span[:stop], image, rng)
+        within[last, after] = image @ span[after].T
+    within[-width:, -width:] = _energies(blocks, mean, span[-width:])
+    return span, within
 
 
 def _image(blocks: Iterable[np.ndarray], mean: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
