@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
+from unitalker.audio import stream
 from unitalker.config import SAMPLE_RATE
 
 WINDOW_SECONDS, MARGIN_SECONDS = 0.05, 0.15
@@ -36,11 +39,29 @@ def quiet_frames(samples: np.ndarray, frames: int, fps: float) -> np.ndarray:
     return np.convolve(loud, np.ones(2 * reach + 1), "same")[:frames] < 0.5
 
 
-def quietest(sound: np.ndarray, low: float, high: float) -> float:
-    """The middle of the quietest 0.2 s of int16 samples (N,) between two times in seconds."""
-    part = np.asarray(sound[round(low * SAMPLE_RATE) : round(high * SAMPLE_RATE)], np.float64)
-    level = np.square(part[: len(part) // HOP * HOP].reshape(-1, HOP)).mean(axis=1)
-    if len(level) < CALM:
-        return (low + high) / 2
-    calm = np.convolve(level, np.ones(CALM), "valid")
-    return low + (int(np.argmin(calm)) + CALM / 2) * HOP / SAMPLE_RATE
+class Track:
+    """The 16 kHz sound of a media file, kept in the file `place` (16 bit) instead of in memory. Raises AudioError."""
+
+    def __init__(self, path: Path, place: Path) -> None:
+        self.place, self.count = place, 0
+        with place.open("wb") as file:
+            for block in stream(path):
+                file.write(np.round(np.clip(block, -1, 1 - 2**-15) * 32768).astype("<i2").tobytes())
+                self.count += len(block)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def part(self, start: int, stop: int) -> np.ndarray:
+        """Samples start … stop, (n,) float32, fewer where the sound ends before."""
+        start, stop = max(0, start), min(stop, self.count)
+        return np.fromfile(self.place, "<i2", max(0, stop - start), offset=2 * start) / np.float32(32768)
+
+    def quietest(self, low: float, high: float) -> float:
+        """The middle of the quietest 0.2 s between two times in seconds."""
+        part = self.part(round(low * SAMPLE_RATE), round(high * SAMPLE_RATE))
+        level = np.square(part[: len(part) // HOP * HOP].reshape(-1, HOP)).mean(axis=1, dtype=np.float64)
+        if len(level) < CALM:
+            return (low + high) / 2
+        calm = np.convolve(level, np.ones(CALM), "valid")
+        return low + (int(np.argmin(calm)) + CALM / 2) * HOP / SAMPLE_RATE

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from unitalker.annotations.layouts import layout
-from unitalker.audio import stream, write_sound
+from unitalker.audio import write_sound
 from unitalker.audio.pictures import open_pictures
 from unitalker.config import SAMPLE_RATE
 from unitalker.data.annotate.clock import on_clock
-from unitalker.data.annotate.rest import LEAST_REST, quiet_frames, quietest
+from unitalker.data.annotate.rest import LEAST_REST, Track, quiet_frames
 from unitalker.data.annotate.shots import Rules, Shot, Shots
 from unitalker.data.annotate.trackers import Tracker
 from unitalker.data.dataset import Clip
@@ -72,8 +72,8 @@ def annotate(video: Video, name: str, subject: str, tracker: Tracker, job: Job, 
         TemporaryDirectory(prefix=".annotate-", dir=job.out) as folder,
         open_pictures(video.path) as pictures,
     ):
-        sound = sound_on_disk(video.path, Path(folder) / "sound")
-        shots = Shots(tracker, job.rules, lambda low, high: quietest(sound, low, high), video.path.name)
+        sound = Track(video.path, Path(folder) / "sound")
+        shots = Shots(tracker, job.rules, sound.quietest, video.path.name)
 
         def watched():
             for seconds, image in pictures.frames():
@@ -92,21 +92,13 @@ def annotate(video: Video, name: str, subject: str, tracker: Tracker, job: Job, 
             _remove_neutral(video, sound, job)
 
 
-def sound_on_disk(path: Path, target: Path) -> np.ndarray:
-    """The 16 kHz samples (N,) of a file as int16, memory-mapped in `target`. Raises AudioError."""
-    with target.open("wb") as file:
-        for block in stream(path):
-            file.write(np.round(np.clip(block, -1, 1 - 2**-15) * 32768).astype("<i2").tobytes())
-    return np.memmap(target, "<i2", "r")
-
-
 def channels(tracker: Tracker) -> tuple[str, ...]:
     """Channel names of the dataset: the layout's for weights, the tracker's own for other numbers."""
     return layout(tracker.annotation).names if tracker.unit == "weight" else tracker.names
 
 
 def _write(
-    video: Video, name: str, subject: str, shot: Shot, sound: np.ndarray, tracker: Tracker, job: Job
+    video: Video, name: str, subject: str, shot: Shot, sound: Track, tracker: Tracker, job: Job
 ) -> None:
     """Write one shot as a clip; where the sound ends earlier the motion does too."""
     made, fps = on_clock(shot, job.fps), job.fps
@@ -118,7 +110,7 @@ def _write(
     values = by_name(made.values[:count], tracker.names, channels(tracker))
     values = np.clip(values, 0.0, 1.0) if tracker.unit == "weight" else values
     start, stop = (round(k / fps * SAMPLE_RATE) for k in (made.first, made.first + count))
-    samples = np.asarray(sound[start:stop], np.float32) / 32768
+    samples = sound.part(start, stop)
     clip = Clip(name, subject, f"audio/{name}.flac", f"motion/{name}.npy", "train", 0.0)
     clip = replace(clip, seconds=round(len(samples) / SAMPLE_RATE, 6), notes=_short_note(made.bridged))
     video.clips.append(clip)
@@ -175,7 +167,7 @@ def clip_name(path: Path, taken: set[str]) -> str:
     return name
 
 
-def _remove_neutral(video: Video, sound: np.ndarray, job: Job) -> None:
+def _remove_neutral(video: Video, sound: Track, job: Job) -> None:
     """Take each clip's resting face, the median of its silent frames, away from it, and what is below 0 then.
 
     A clip with fewer than LEAST_REST silent frames takes the video's; a video without any stays as it was tracked.
@@ -184,7 +176,7 @@ def _remove_neutral(video: Video, sound: np.ndarray, job: Job) -> None:
     for clip in video.clips:
         values = np.load(job.out / clip.motion)
         start = round(video.facts[clip.id]["start"] * SAMPLE_RATE)
-        samples = np.asarray(sound[start : start + round(clip.seconds * SAMPLE_RATE)], np.float32) / 32768
+        samples = sound.part(start, start + round(clip.seconds * SAMPLE_RATE))
         rows = values[quiet_frames(samples, len(values), job.fps)]
         rest[clip.id] = rows[:: max(1, -(-len(rows) // KEPT_REST))]
         video.facts[clip.id]["silent frames"] = len(rows)
