@@ -21,6 +21,7 @@ BENCHES = (
     "pca",
     "training",
     "training_memory",
+    "processes",
     "sharding",
 )
 LONG = ("data_efficiency",)

@@ -73,35 +73,35 @@ def rows(setting: Setting) -> list[Row]:
         return [*throughput(chosen, Path(folder)), *head_cost(chosen, Path(folder))]
 
 
-def trainer(folder: Path, sets: Sequence[Path], chosen: Plan, precision: str) -> Trainer:
-    """Our trainer as the paper trains: whole clips, Eq. 2, Adam, no warm-up any more, weights not averaged."""
-    torch.manual_seed(0)
+def settings(sets: Sequence[Path], chosen: Plan, precision: str) -> dict[str, Any]:
+    """Training as the paper does: whole clips, Eq. 2, Adam, no warm-up any more, weights not averaged."""
     model = preset("unitalker-b") | {"identities": (), "heads": {"none": 1}, "default_annotation": "none"}
-    encoder = {"pretrained": False} | (
-        {} if chosen.architecture is None else {"architecture": chosen.architecture}
-    )
-    model["encoder"] = model["encoder"] | encoder
-    config = TrainConfig.parse(
-        {
-            "model": model,
-            "sources": [{"path": str(path)} for path in sets],
-            "batching": "clips",
-            "batch": chosen.batch,
-            "loss": "paper",
-            "phone_weight": 0,
-            "closure_weight": 0,
-            "optimiser": "adam",
-            "lr": 1e-4,
-            "schedule": "constant",
-            "ramp": 0,
-            "clip_norm": None,
-            "ema": 0,
-            "precision": precision,
-            "epochs": 1000,
-            "warmup_steps": 0,
-        }
-    )
-    return open_run(config, folder)
+    model["encoder"]["pretrained"] = False
+    if chosen.architecture is not None:
+        model["encoder"]["architecture"] = chosen.architecture
+    return {
+        "model": model,
+        "sources": [{"path": str(path)} for path in sets],
+        "batching": "clips",
+        "batch": chosen.batch,
+        "loss": "paper",
+        "phone_weight": 0,
+        "closure_weight": 0,
+        "optimiser": "adam",
+        "lr": 1e-4,
+        "schedule": "constant",
+        "ramp": 0,
+        "clip_norm": None,
+        "ema": 0,
+        "precision": precision,
+        "epochs": 1000,
+        "warmup_steps": 0,
+    }
+
+
+def trainer(folder: Path, sets: Sequence[Path], chosen: Plan, precision: str) -> Trainer:
+    """Our trainer with these settings."""
+    return open_run(TrainConfig.parse(settings(sets, chosen, precision)), folder)
 
 
 def batches(run: Trainer, workers: int) -> Iterator[Batch]:
@@ -161,14 +161,17 @@ def throughput(chosen: Plan, folder: Path) -> list[Row]:
     arithmetic = {}
     for name, run in ours.items():
         batch = next(loaders[name])
-        times[name], arithmetic[name] = our_parts(run, batch), flops(run, batch)
+        times[name], arithmetic[name] = our_parts(run, batch), (flops(run, batch), batch.seconds)
     return speed_rows(found, times, arithmetic, chosen.batch)
 
 
 def speed_rows(
-    found: dict[str, Turns], times: dict[str, dict[str, float]], arithmetic: dict[str, float], batch: int
+    found: dict[str, Turns],
+    times: dict[str, dict[str, float]],
+    arithmetic: dict[str, tuple[float, float]],
+    batch: int,
 ) -> list[Row]:
-    """Throughput and its ratio to the loop's, the parts of a step, and floating-point operations a second."""
+    """Throughput and its ratio to the loop's, the parts of a step, and operations: (their number, seconds of sound)."""
     unit, scale, of_processor = ("TFLOP/s", 1e12, "") if GPU else ("GFLOP/s", 1e9, " of processor time")
     labels = {"loop": "one clip a step, vertices decoded, fp32"}
     labels |= {p: f"ours, {batch} clips a batch, {p}" for p in ("fp32", "bf16")}
@@ -184,7 +187,10 @@ def speed_rows(
     for name, parts in times.items():
         whole = sum(parts.values())
         told = ", ".join(f"{part} {100 * spent / whole:.0f} %" for part, spent in parts.items())
-        rate = f"{arithmetic[name] / whole / scale:.3g} {unit}" if name in arithmetic else ""
+        rate = ""
+        if name in arithmetic:
+            count, seconds = arithmetic[name]
+            rate = f"{count / whole / scale:.3g} {unit}, {count / seconds / 1e9:.1f} GFLOP a second of sound"
         out.append(
             Row(
                 f"a step of: {labels[name]}",
