@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 import unitalker
 from unitalker.animation import animator as animator_module
 from unitalker.animation.animator import Animator
-from unitalker.animation.roads import hidden_states
+from unitalker.animation.roads import head_codes, hidden_states
 from unitalker.annotations import builtin
 from unitalker.annotations.layouts import layout
 from unitalker.config import UniTalkerConfig
@@ -131,6 +132,21 @@ def test_windows_give_every_frame_once_at_rates_that_are_not_whole(fps: float) -
     sound = speechlike(66)
     parts = list(hidden_states(model, [sound], model.embed({"pivot": 1.0}), fps))
     assert sum(p.shape[1] for p in parts) == frame_count(66, fps)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("kind", ["tcn", "transformer", "transformer_decoder", "autoregressive"])
+def test_nothing_is_computed_beside_the_model(
+    kind: str, exact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device without memory refuses to meet another device's tensors, as a GPU would."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    places = {"adaptor": "after_decoder", "grid": "clock"} if exact else {"adaptor": "after_encoder"}
+    model = bundle(decoder={"kind": kind, "width": 16}, **places).model.eval().to("meta")
+    sound = [np.zeros(26 * 16000, np.float32)]
+    pieces = list(head_codes(model, sound, model.embed({"pivot": 1.0}), 5.0, ["arkit52", "face"]))
+    codes = [torch.cat([piece[name] for piece in pieces], 1) for name in ("arkit52", "face")]
+    assert all(c.shape[1] == 130 and c.device.type == "meta" for c in codes)
 
 
 def test_container_and_gain_do_not_change_the_motion(tiny: Animator, tmp_path: Path) -> None:

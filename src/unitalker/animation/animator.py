@@ -185,7 +185,7 @@ class Animator:
             names = [c.annotation.name for c in wanted]
             for codes in head_codes(self.model, sound, identity, fps, names):
                 for collector in wanted:
-                    collector.add(codes[collector.annotation.name][0].numpy())
+                    collector.add(codes[collector.annotation.name][0].cpu().numpy())
         facts = self._provenance(request, sound)
         return {n: self._motion(c, request, facts, sound) for n, c in collectors.items()}
 

@@ -70,13 +70,15 @@ class MelStream:
     def __init__(self, encoder: MiniEncoder) -> None:
         self.encoder = encoder
         self.state = LevelState()
-        self.held = torch.zeros(WINDOW // 2)
+        self.device = encoder.filters.device
+        self.held = torch.zeros(WINDOW // 2, device=self.device)
         self.samples = 0
 
     def push(self, block: np.ndarray) -> torch.Tensor:
         """Samples (n,) → the mel frames (M, 2·mels) that they complete, in whole blocks of MEL_BLOCK, perhaps none."""
         self.samples += len(block)
-        self.held = torch.cat([self.held, torch.as_tensor(np.ascontiguousarray(block, np.float32))])
+        samples = torch.as_tensor(np.ascontiguousarray(block, np.float32)).to(self.device)
+        self.held = torch.cat([self.held, samples])
         ready = (len(self.held) - WINDOW) // HOP + 1
         return self._drain(ready // MEL_BLOCK * MEL_BLOCK)
 
@@ -85,11 +87,11 @@ class MelStream:
         done = (self.samples + WINDOW // 2 - len(self.held)) // HOP
         wanted = MEL_PER_FEATURE * (self.samples // STEP + TAIL) + 1 - done
         need = (wanted - 1) * HOP + WINDOW
-        self.held = torch.cat([self.held, torch.zeros(max(0, need - len(self.held)))])
+        self.held = torch.cat([self.held, self.held.new_zeros(max(0, need - len(self.held)))])
         return self._drain(wanted)
 
     def _drain(self, count: int) -> torch.Tensor:
-        pieces = [torch.zeros(0, 2 * self.encoder.config.mels)]
+        pieces = [self.held.new_zeros(0, 2 * self.encoder.config.mels)]
         while count > 0:
             now = min(count, MEL_BLOCK)
             piece = self.held[: (now - 1) * HOP + WINDOW]
@@ -115,8 +117,8 @@ def _exact(
     assert decoder.kind == "tcn"
     ahead = encoder.config.lookahead + sum(decoder.ahead)
     behind = encoder.frames_behind + 6
-    mel, first = torch.zeros(0, 2 * encoder.config.mels), 0
-    done, frames, last = 0, 0, torch.zeros(1, 0, model.config.decoder.width)
+    mel, first = identity.new_zeros(0, 2 * encoder.config.mels), 0
+    done, frames, last = 0, 0, identity.new_zeros(1, 0, model.config.decoder.width)
     for piece, samples in mel_chunks(encoder, blocks):
         mel = torch.cat([mel, piece])
         end = samples >= 0
@@ -152,7 +154,8 @@ def _between(
     times = torch.arange(frames, until, dtype=torch.float64) * (FEATURE_RATE / fps)
     where = (times - origin).clamp(0, states.shape[1] - 1)
     low = where.floor().long()
-    part = (where - low).float()[None, :, None]
+    part = (where - low).float()[None, :, None].to(states.device)
+    low = low.to(states.device)
     high = (low + 1).clamp(max=states.shape[1] - 1)
     return states[:, low] * (1 - part) + states[:, high] * part, until
 
@@ -188,13 +191,13 @@ def _windows(
 def _features(model: UniTalker, samples: np.ndarray, frames: int) -> torch.Tensor:
     shortest = 400
     padded = np.pad(samples, (0, max(0, shortest - len(samples))))
-    return model.features(torch.as_tensor(padded, dtype=torch.float32)[None], frames)
+    return model.features(torch.as_tensor(padded, dtype=torch.float32)[None].to(model.device), frames)
 
 
 def _fade(tail: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
     """Cross-fade linearly from the end of the window before into the start of this one."""
     count = min(tail.shape[1], states.shape[1])
-    ramp = torch.linspace(0, 1, count)[None, :, None]
+    ramp = torch.linspace(0, 1, count, device=states.device)[None, :, None]
     mixed = tail[:, :count] * (1 - ramp) + states[:, :count] * ramp
     return torch.cat([mixed, states[:, count:]], 1)
 

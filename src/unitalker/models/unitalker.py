@@ -74,6 +74,11 @@ class UniTalker(nn.Module):
             {name: _zero_head(config.decoder.width, dim) for name, dim in config.heads.items()}
         )
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie, and where samples must come."""
+        return self.decoder.identity.weight.device
+
     def identity_row(self, name: str) -> int:
         """Row of an identity name; 'pivot' is the last row. Raises ModelError with the nearest names."""
         if name == PIVOT:
