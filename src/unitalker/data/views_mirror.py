@@ -28,7 +28,7 @@ def symmetric_map(vertices: np.ndarray, faces: np.ndarray | None = None) -> np.n
     centred = np.asarray(vertices, np.float64) - [middle, 0, 0]
     about = np.concatenate([centred, TIE * _neighbours(centred, faces)], axis=1)
     reflected = about * ([-1, 1, 1] * (about.shape[1] // 3))
-    partner = KDTree(about).query(reflected)[1]
+    partner = np.asarray(KDTree(about).query(reflected)[1])
     _pair(partner, np.flatnonzero(partner[partner] != np.arange(len(partner))), about, reflected)
     away = np.abs(about[partner] - reflected)[:, :3].max(axis=1)
     if away.max() > TOLERANCE * size:
