@@ -12,11 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unitalker.data.importers.expected import Expected  # a module, whose name here is then the function's
 from unitalker.errors import ConfigError, DataError, unknown
 
 if TYPE_CHECKING:
     from unitalker.data.importers.corpus import Imported, Options, Progress
-    from unitalker.data.importers.expected import Expected
 
 Importer = Callable[[Path, Path], "list[Path]"]
 

@@ -87,7 +87,8 @@ class Corpus:
 
     name: of the dataset. card: its annotation, without templates. templates: subject → (V, 3) in the unit of the files.
     fps, scale: other than expected. known: channels that can be trusted, None for all. notes, problems: what the looking
-    found. own_card: whether the dataset carries the card, which built-in annotations need not.
+    found. own_card: whether the dataset carries the card, which built-in annotations need not. way: to split, where
+    there are several published ones.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Corpus:
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     own_card: bool = True
+    way: str = ""
 
 
 def write_corpus(corpus: Corpus, out: Path, progress: Progress | None = None) -> Imported:
@@ -276,7 +278,7 @@ def _facts(corpus: Corpus, out: Path, clips: Sequence[Clip]) -> None:
     if corpus.own_card:
         neutral = {f"{corpus.name}/{s}": vertices * np.float32(scale) for s, vertices in templates.items()}
         save_card(replace(corpus.card, templates=neutral), out / "annotations")
-    told = {"corpus": expected.corpus, "notes": corpus.notes, "problems": corpus.problems}
+    told = {"corpus": expected.corpus, "way": corpus.way, "notes": corpus.notes, "problems": corpus.problems}
     write_manifest(
         Dataset(
             out,

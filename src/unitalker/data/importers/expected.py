@@ -11,7 +11,8 @@ class Expected:
 
     subjects: names. clips: split → sequences. frames: split → frames at `fps`, where they are published. missing:
     sequences that no copy has. scale: the annotation's units in one unit of the files. width: numbers a frame.
-    hours: of all clips. licence, source: for people, and for the manifest.
+    hours: of all clips. ways: way to split → `clips` of it, where there are several; the manifest's `way` says which one
+    was taken. licence, source: for people, and for the manifest.
     """
 
     corpus: str
@@ -24,6 +25,7 @@ class Expected:
     clips: dict[str, int] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    ways: dict[str, dict[str, int]] = field(default_factory=dict)
     hours: float | None = None
     licence: str = ""
     source: str = ""

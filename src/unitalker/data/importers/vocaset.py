@@ -59,7 +59,7 @@ def run(source: Path, out: Path, options: Options, progress: Progress | None = N
         regions=regions,
         head_weight=HEAD_WEIGHT,
     )
-    corpus = Corpus(out.name, EXPECTED, card, (), notes=notes)
+    corpus = Corpus(out.name, EXPECTED, card, (), notes=notes, way=split)
     read = raw_takes if (root / RAW).is_file() else _prepared
     corpus.takes = read(root, corpus, split, options.fps)
     _check_metres(root, corpus.templates)

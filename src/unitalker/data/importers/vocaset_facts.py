@@ -39,6 +39,7 @@ EXPECTED = Expected(
     width=3 * VERTICES,
     subjects=TRAIN + VAL + TEST,
     clips=SPLITS["unitalker"],
+    ways=SPLITS,
     missing=("FaceTalk_170809_00138_TA_sentence32",),
     licence="VOCASET: non-commercial research, on registration at voca.is.tue.mpg.de",
     source="VOCASET",
