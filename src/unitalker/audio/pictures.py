@@ -76,10 +76,9 @@ def open_pictures(path: str | Path) -> Iterator[Pictures]:
     with container:
         stream = container.streams.best("video")
         if stream is None or stream.codec_context is None:
-            kinds = sorted({s.type for s in container.streams}) or ["nothing"]
-            raise DataError(
-                f"{file} has no pictures that can be read, only {', '.join(kinds)}; give a video."
-            )
+            kinds = ", ".join(sorted({s.type for s in container.streams}))
+            told = f"only {kinds}; give a video" if kinds else "nor sound; get a whole copy"
+            raise DataError(f"{file} has no pictures that can be read, {told}.")
         stream.thread_type = "AUTO"
         rate = stream.guessed_rate or stream.average_rate
         seconds = container.duration / 1_000_000 if container.duration else None
