@@ -84,10 +84,10 @@ def test_faults_are_sentences(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match="half.mp4 has no pictures that can be read, nor sound; get a whole copy"
     ):
-        with_all(tmp_path / "half.mp4")
+        every_picture(tmp_path / "half.mp4")
 
 
-def with_all(path: Path) -> list[tuple[float, np.ndarray]]:
+def every_picture(path: Path) -> list[tuple[float, np.ndarray]]:
     """Every picture of a file."""
     with open_pictures(path) as video:
         return list(video.frames())

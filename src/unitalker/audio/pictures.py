@@ -79,7 +79,7 @@ def open_pictures(path: str | Path) -> Iterator[Pictures]:
             kinds = ", ".join(sorted({s.type for s in container.streams}))
             told = f"only {kinds}; give a video" if kinds else "nor sound; get a whole copy"
             raise DataError(f"{file} has no pictures that can be read, {told}.")
-        stream.thread_type = "AUTO"
+        stream.codec_context.thread_type = "AUTO"
         rate = stream.guessed_rate or stream.average_rate
         seconds = container.duration / 1_000_000 if container.duration else None
         yield Pictures(file, float(rate) if rate else None, seconds, container, stream)
