@@ -117,7 +117,7 @@ def passes(size: int, dim: int) -> int:
 
 def _shape(size: int, dim: int) -> tuple[int, int]:
     """Rows of one span, and the number of spans; where they would fill the space, the space itself."""
-    width = 3 * size // 8 + 8
+    width = size // 3 + 22
     return (width, SPANS) if width * SPANS < dim else (dim, 1)
 
 
@@ -131,10 +131,10 @@ def _sketch(
         if not frames:
             width, dim = _shape(size, block.shape[1])[0], block.shape[1]
             mixed, total, drawn = np.zeros((width, dim), np.float32), np.zeros(dim), np.zeros(width)
-        weights = rng.standard_normal((len(block), len(mixed)), np.float32)
-        mixed += weights.T @ block
-        total += block.sum(0, dtype=np.float64)
-        drawn += weights.sum(0, dtype=np.float64)
+        weights = rng.standard_normal((len(mixed), len(block)), np.float32)
+        mixed += weights @ block
+        total += np.ones(len(block), np.float32) @ block
+        drawn += weights.sum(1, dtype=np.float64)
         frames += len(block)
     if not frames:
         raise AnnotationError("A PCA basis needs at least one frame of motion; none was given.")
