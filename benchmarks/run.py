@@ -23,6 +23,7 @@ BENCHES = (
     "training_memory",
     "processes",
     "sharding",
+    "corpora",
 )
 LONG = ("data_efficiency",)
 """Benches that take half an hour and more; they run when they are asked for."""

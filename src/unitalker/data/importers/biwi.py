@@ -19,6 +19,7 @@ from unitalker.annotations.vertices import VertexAnnotation, vertex_names
 from unitalker.data.importers import vertices_npy
 from unitalker.data.importers.corpus import UNUSED, Corpus, Imported, Options, Progress, Take, write_corpus
 from unitalker.data.importers.expected import Expected
+from unitalker.data.importers.ply import find_triangles
 from unitalker.data.importers.regions import check_regions, find_regions
 from unitalker.data.importers.rows import Frames, displacements
 from unitalker.data.importers.vertices_npy import Layout
@@ -107,6 +108,7 @@ def _card(layout: Layout, width: int, regions: Path | None) -> tuple[VertexAnnot
     listed = {} if width == 3 * REDUCED else find_regions((regions, own), VERTICES, notes, REGIONS)
     if width == 3 * REDUCED and own.is_dir():
         notes.append(f"The region lists are of {VERTICES} vertices and were not used.")
+    triangles = [layout.root / place / "BIWI.ply" for place in (".", "templates", "..")]
     card = VertexAnnotation(
         name,
         EXPECTED.fps,
@@ -115,6 +117,7 @@ def _card(layout: Layout, width: int, regions: Path | None) -> tuple[VertexAnnot
         axes="as in the dataset",
         regions=listed,
         head_weight=HEAD_WEIGHT,
+        faces=find_triangles(triangles, VERTICES, notes) if width == 3 * VERTICES else None,
     )
     return card, scale, notes
 

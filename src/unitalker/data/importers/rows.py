@@ -50,7 +50,8 @@ class NpyRows:
         if not 0 <= numbers.min() <= numbers.max() < len(self):
             raise DataError(f"{self.path} has {len(self)} frames; number {numbers.max()} is asked for.")
         cuts = np.flatnonzero(np.diff(numbers) != 1) + 1
-        return np.concatenate([self.read(int(run[0]), int(run[-1]) + 1) for run in np.split(numbers, cuts)])
+        runs = [self.read(int(run[0]), int(run[-1]) + 1) for run in np.split(numbers, cuts)]
+        return runs[0] if len(runs) == 1 else np.concatenate(runs)
 
 
 def open_rows(path: Path, whole: bool = True) -> NpyRows:
@@ -106,7 +107,8 @@ def displacements(
     def blocks() -> Iterator[np.ndarray]:
         for start, stop in steps(count, rows.width * step):
             values = rows.read(start * step, min(stop * step, len(rows)))[::step]
-            moved = values.astype(np.float32) - flat
+            moved = values.astype(np.float32)
+            moved -= flat
             yield moved if each is None else moved * each
 
     return Frames(count, blocks)
@@ -133,6 +135,8 @@ class Piece:
     def block(self, start: int, stop: int, read: Callable[[Sequence[int]], np.ndarray]) -> np.ndarray:
         """Frames start … stop, (n, D) float32, of what `read` gives for places of stored frames."""
         part = slice(start, stop)
+        if not self.share[part].any():
+            return read(self.below[part].tolist()).astype(np.float32)
         places, back = np.unique(np.concatenate([self.below[part], self.above[part]]), return_inverse=True)
         stored = read(places.tolist()).astype(np.float32)
         low, high = stored[back[: stop - start]], stored[back[stop - start :]]
@@ -152,7 +156,9 @@ def piece_frames(
 
     def blocks() -> Iterator[np.ndarray]:
         for start, stop in steps(count, flat.size * step):
-            yield piece.block(start * step, min(stop * step, len(piece)), read)[::step] - flat
+            moved = piece.block(start * step, min(stop * step, len(piece)), read)[::step]
+            moved -= flat
+            yield moved
 
     return Frames(count, blocks, tuple(notes))
 

@@ -21,6 +21,7 @@ from unitalker.annotations.vertices import VertexAnnotation, vertex_names
 from unitalker.audio import probe
 from unitalker.data.importers import vertices_npy
 from unitalker.data.importers.corpus import UNUSED, Corpus, Imported, Options, Progress, Take, write_corpus
+from unitalker.data.importers.ply import find_triangles
 from unitalker.data.importers.regions import check_regions, find_regions
 from unitalker.data.importers.rows import Frames, displacements, open_rows
 from unitalker.data.importers.vocaset_facts import EXPECTED, RATES, SPLITS, TAKE, VERTICES, set_rate, split_of
@@ -58,6 +59,9 @@ def run(source: Path, out: Path, options: Options, progress: Progress | None = N
         vertex_names(VERTICES),
         regions=regions,
         head_weight=HEAD_WEIGHT,
+        faces=find_triangles(
+            [root / place / "FLAME_sample.ply" for place in (".", "templates")], VERTICES, notes
+        ),
     )
     corpus = Corpus(out.name, EXPECTED, card, (), notes=notes, way=split)
     read = raw_takes if (root / RAW).is_file() else _prepared

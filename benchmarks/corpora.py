@@ -1,0 +1,113 @@
+"""Importing made-up corpora in the published layouts: memory at its most, and seconds of sound a second (Linux).
+
+Each import runs in a process of its own. Motion comes from files with holes, so that ten gigabytes are read without
+being written first; what is imported is written in full. Needs as much free disk as `--gb`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from common import Row, Setting, plain_environment, voice
+
+from unitalker.audio import write_sound
+from unitalker.data.importers.biwi import SEEN, VERTICES
+from unitalker.data.importers.vocaset_facts import EXPECTED
+
+CHILD = """
+import json, resource, sys
+from pathlib import Path
+from unitalker.data.importers import import_corpus
+(made,) = import_corpus(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+print(json.dumps([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(made.problems)]))
+"""
+TAKE_SECONDS = 5.0
+
+
+def rows(setting: Setting) -> list[Row]:
+    """A prepared corpus of arrays, and one in a single array with pickles."""
+    gigabytes = 0.3 if setting.quick else 2.0
+    return [measured("biwi", biwi, gigabytes), measured("vocaset", vocaset, gigabytes)]
+
+
+def measured(kind: str, make: object, gigabytes: float) -> Row:
+    """Import a corpus of so many gigabytes of motion."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = Path(folder) / "source", Path(folder) / "out"
+        source.mkdir()
+        seconds = make(source, gigabytes)  # type: ignore[operator]
+        begun = time.perf_counter()
+        command = [sys.executable, "-c", CHILD, kind, str(source), str(out)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=plain_environment())
+        spent = time.perf_counter() - begun
+    memory, broken = json.loads(done.stdout)
+    assert broken == 0
+    return Row(
+        f"importing {kind}, {gigabytes:g} GB of motion, {seconds / 60:.0f} min",
+        f"{memory:.0f} MB at its most",
+        f"{seconds / spent:.0f} × real time, {1000 * gigabytes / spent:.0f} MB/s",
+    )
+
+
+def holes(path: Path, shape: tuple[int, ...]) -> None:
+    """An npy file of zeros that takes no room."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        file.truncate(file.tell() + 4 * int(np.prod(shape)))
+
+
+def biwi(folder: Path, gigabytes: float) -> float:
+    """CodeTalker's layout at 25 fps. Gives the seconds of it."""
+    for room in ("wav", "vertices_npy"):
+        (folder / room).mkdir()
+    frames = round(TAKE_SECONDS * 25)
+    count = max(1, round(gigabytes * 1e9 / (frames * 12 * VERTICES)))
+    for number in range(count):
+        name = f"{SEEN[number % 6]}_e{number // 6 + 1:02d}" if number < 594 else f"X{number}_e01"
+        write_sound(folder / "wav" / f"{name}.wav", voice(TAKE_SECONDS), 16000)
+        holes(folder / "vertices_npy" / f"{name}.npy", (frames, 3 * VERTICES))
+    face = np.random.default_rng(0).random((VERTICES, 3), np.float32) * np.array([0.7, 1, 0.8], np.float32)
+    people = dict.fromkeys((*SEEN, *(f"X{n}" for n in range(594, count))), face)
+    (folder / "templates.pkl").write_bytes(pickle.dumps(people, 2))
+    return count * TAKE_SECONDS
+
+
+def vocaset(folder: Path, gigabytes: float) -> float:
+    """The published files at 60 fps. Gives the seconds of it."""
+    frames = round(TAKE_SECONDS * 60)
+    count = max(1, round(gigabytes * 1e9 / (frames * 4 * EXPECTED.width)))
+    holes(folder / "data_verts.npy", (count * frames, EXPECTED.width // 3, 3))
+    places: dict[str, dict[str, dict[int, int]]] = {}
+    heard: dict[str, dict[str, dict[str, object]]] = {}
+    said = (voice(TAKE_SECONDS) * 32767).astype(np.int16)
+    for number in range(count):
+        subject, sequence = EXPECTED.subjects[number % 12], f"sentence{number // 12 + 1:02d}"
+        rows = {i: number * frames + i for i in range(frames)}
+        places.setdefault(subject, {})[sequence] = rows
+        heard.setdefault(subject, {})[sequence] = {"audio": said.copy(), "sample_rate": 16000}
+    face = np.random.default_rng(0).random((EXPECTED.width // 3, 3), np.float32) * 0.25
+    held = {
+        "subj_seq_to_idx": places,
+        "raw_audio_fixed": heard,
+        "templates": dict.fromkeys(EXPECTED.subjects, face),
+    }
+    for name, one in held.items():
+        (folder / f"{name}.pkl").write_bytes(pickle.dumps(one, 2))
+    return count * TAKE_SECONDS
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gb", type=float, default=10.0, help="Gigabytes of motion of each corpus.")
+    size = parser.parse_args().gb
+    for row in (measured("biwi", biwi, size), measured("vocaset", vocaset, size)):
+        print(" | ".join((row.what, row.figure, row.ratio)))
