@@ -16,7 +16,7 @@ from scipy import stats
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from recipes.ablations import data, measure, running, settings, tables
-from recipes.ablations.intervals import interval, paired, percent
+from recipes.ablations.intervals import Interval, interval, paired
 
 from unitalker.annotations.builtin import weight_annotation
 from unitalker.annotations.cards import save_card
@@ -48,13 +48,10 @@ def test_three_seeds_cover_the_mean_as_often_as_they_say() -> None:
     assert 0.935 < np.mean(inside) < 0.965
 
 
-def test_percent_turns_log_ratios_into_changes() -> None:
-    made = percent(interval([np.log(1.1)] * 3))
-    assert made.mean == pytest.approx(10.0)
-    assert made.half == pytest.approx(0.0, abs=1e-9)
-    wide = percent(interval([0.0, 0.1, 0.2]))
-    logs = interval([0.0, 0.1, 0.2])
-    assert wide.mean + wide.half == pytest.approx(100 * np.expm1(logs.mean + logs.half))
+def test_changes_are_told_in_percent_with_both_sides() -> None:
+    assert Interval(float(np.log(1.1)), float(np.log(1.2)), 3).change() == "+10.0 [-8, +32]"
+    assert Interval(float(np.log(0.5)), float(np.log(1.6)), 3).change() == "**-50.0 [-69, -20]**"
+    assert Interval(0.0, float("nan"), 1).change() == "+0.0"
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,20 @@ class Interval:
         """Whether zero lies outside."""
         return abs(self.mean) > self.half
 
-    def text(self, digits: int = 2, sign: bool = False) -> str:
-        """ "12.34 ± 0.56", the half width left out where there is none."""
-        mean = f"{self.mean:+.{digits}f}" if sign else f"{self.mean:.{digits}f}"
+    def text(self, digits: int = 1) -> str:
+        """ "12.3 ± 0.4", the half width left out where there is none."""
+        mean = f"{self.mean:.{digits}f}"
         return mean if math.isnan(self.half) else f"{mean} ± {self.half:.{digits}f}"
+
+    def change(self) -> str:
+        """An interval of log ratios as a change in percent: "+12.3 [−4, +30]", bold where it leaves out zero."""
+        mean, low, high = (
+            100 * math.expm1(x) for x in (self.mean, self.mean - self.half, self.mean + self.half)
+        )
+        if math.isnan(self.half):
+            return f"{mean:+.1f}"
+        text = f"{mean:+.1f} [{low:+.0f}, {high:+.0f}]"
+        return f"**{text}**" if self.sure else text
 
 
 def interval(values: Sequence[float], level: float = 0.95) -> Interval:
@@ -43,9 +53,3 @@ def paired(one: dict[int, float], other: dict[int, float]) -> Interval | None:
     """Interval of one − other over the seeds that both have; None where they share none."""
     shared = sorted(set(one) & set(other))
     return interval([one[s] - other[s] for s in shared]) if shared else None
-
-
-def percent(logs: Interval) -> Interval:
-    """An interval of natural log ratios as a change in percent, its half width that of the upper side."""
-    mean = 100 * math.expm1(logs.mean)
-    return Interval(mean, 100 * math.exp(logs.mean) * math.expm1(logs.half), logs.count)

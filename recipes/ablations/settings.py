@@ -150,7 +150,7 @@ def core() -> list[Setting]:
 
 def identities() -> list[Setting]:
     """Three small sets of three annotations, long enough for the decoder to know its 26 subjects apart."""
-    long = Setting("long-full", ("d0", "d1", "d6"), steps=4 * STEPS, foreign=True)
+    long = Setting("long-full", ("d0", "d1", "d6"), steps=3 * STEPS, foreign=True)
     return [long, replace(long, name="long-no-pivot", pivot=False)]
 
 

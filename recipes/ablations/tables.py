@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .data import NAMES
-from .intervals import interval, paired, percent
+from .intervals import interval, paired
 from .measure import FOREIGN, OWN
 from .settings import Setting, adaptors, core, singles, tuned
 
@@ -59,7 +59,7 @@ def by_seed(runs: Runs, setting: str, names: Sequence[str], identity: str = OWN)
 def share(runs: Runs, setting: str, name: str, identity: str = OWN) -> str:
     """LVE over a resting face's in percent, with its interval over seeds."""
     values = [100 * math.exp(x) for x in by_seed(runs, setting, (name,), identity).values()]
-    return interval(values).text(1) if values else ""
+    return interval(values).text() if values else ""
 
 
 def change(
@@ -72,10 +72,7 @@ def change(
     """Change of LVE in percent against another setting, the same seeds compared; bold where zero lies outside."""
     one, other = by_seed(runs, setting, names, identities[0]), by_seed(runs, base, names, identities[1])
     difference = paired(one, other)
-    if difference is None:
-        return ""
-    text = percent(difference).text(1, sign=True)
-    return f"**{text}**" if difference.sure else text
+    return "" if difference is None else difference.change()
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
