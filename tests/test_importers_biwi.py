@@ -174,6 +174,10 @@ def test_subjects_of_one_name_and_long_pauses(corpus: Path, tmp_path: Path) -> N
     dataset = open_dataset(made.folder)
     clips = {clip.id: clip for clip in dataset.clips}
     assert clips["F2_e01"].seconds == 0.6 and len(dataset.motion(clips["F2_e33"])) == 15
+    with pytest.raises(DataError, match="is a dataset of biwi already"):
+        import_corpus("vocaset", make_like("vocaset", tmp_path / "other", Size(1, 1, 0.5)), tmp_path / "made")
+    (again,) = import_corpus("biwi", root, tmp_path / "made")
+    assert again.notes == made.notes and len(open_dataset(again.folder).clips) == len(dataset.clips)
     with pytest.raises(DataError, match="lies in"):
         import_corpus("biwi", root, root / "inside")
     with pytest.raises(DataError, match="lacks the folder vertices_npy"):

@@ -80,6 +80,8 @@ def synthesize(
             about = f"{twin.annotation}, {twin.fps:g} fps, {twin.subjects} subjects, {twin.kind}"
             print(f"{name:<24} {about}, {twin.seconds:g} s")
         return 0
+    if like is not None and only:
+        raise ConfigError("--only is for the datasets of --list; --like makes one corpus.")
     if output is not None and like is not None:
         return imitate(like, output, seconds, seed)
     if output is None:

@@ -18,7 +18,7 @@ from unitalker.annotations.base import Annotation
 from unitalker.annotations.cards import save_card
 from unitalker.audio import stream
 from unitalker.config import SAMPLE_RATE
-from unitalker.data.dataset import Clip, Dataset, write_manifest
+from unitalker.data.dataset import Clip, Dataset, read_manifest, write_manifest
 from unitalker.data.importers.expected import Expected
 from unitalker.data.importers.rows import Frames
 from unitalker.errors import DataError, UniTalkerError
@@ -106,7 +106,11 @@ class Corpus:
 
 
 def write_corpus(corpus: Corpus, out: Path, progress: Progress | None = None) -> Imported:
-    """Write the dataset folder `out`. Raises DataError where no take can be used; nothing is a dataset then."""
+    """Write the dataset folder `out`, in place of an earlier import of the same corpus.
+
+    Raises DataError where no take can be used, and nothing is a dataset then, or where `out` is another dataset.
+    """
+    _clear(corpus, out)
     for room in ("audio", "motion"):
         (out / room).mkdir(parents=True, exist_ok=True)
     takes = _distinct(corpus)
@@ -123,6 +127,17 @@ def write_corpus(corpus: Corpus, out: Path, progress: Progress | None = None) ->
         raise DataError(f"Nothing of {corpus.name} can be used, so no dataset was written.{first}")
     _facts(corpus, out, clips)
     return Imported(out, tuple(corpus.notes), tuple(corpus.problems))
+
+
+def _clear(corpus: Corpus, out: Path) -> None:
+    """Take away the manifest of an earlier import, so that half of a new one is no dataset."""
+    if (out / "dataset.json").is_file():
+        there = read_manifest(out).get("corpus")
+        if there != corpus.expected.corpus:
+            raise DataError(
+                f"{out} is a dataset of {there or 'something else'} already; give another folder."
+            )
+        (out / "dataset.json").unlink()
 
 
 def file_name(name: str) -> str:

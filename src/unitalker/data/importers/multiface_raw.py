@@ -94,7 +94,7 @@ def _vertices(folders: dict[str, Path]) -> int:
     """Vertices of a mesh, by the size of the first files. Raises DataError for another number than the two known."""
     for folder in folders.values():
         sizes = Counter(
-            p.stat().st_size for _, p in zip(range(20), folder.rglob(f"{MESHES}/*/*.bin"), strict=False)
+            p.stat().st_size for _, p in zip(range(20), (folder / MESHES).glob("*/*.bin"), strict=False)
         )
         if sizes:
             count = sizes.most_common(1)[0][0] / 12
