@@ -1,0 +1,133 @@
+"""The examination of a dataset: every clip read once, offsets from all of them together, then what is wrong with each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from collections.abc import Sequence as Listed
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from unitalker.data.dataset import Clip, Dataset
+from unitalker.evaluation.doctor import offset
+from unitalker.evaluation.doctor.findings import Finding, Limits, judge
+from unitalker.evaluation.doctor.reading import Reading, reading
+from unitalker.evaluation.doctor.sequence import Predictor, Sequence, look
+from unitalker.evaluation.doctor.slip import slip
+
+COMPANY = 5
+"""Clips of a subject from which on its leaning to one side can be known."""
+STEADY, LEANINGS, LEAST_LEAN = 0.5, 4, 0.002
+"""How much more often than not a pair of channels must lean one way, how many such pairs there must be, and the mean
+difference that is one."""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was found. sequences, findings: one a clip, in the manifest's order."""
+
+    dataset: Dataset
+    how: Reading
+    limits: Limits
+    sequences: tuple[Sequence, ...]
+    findings: tuple[tuple[Finding, ...], ...]
+
+
+def examine(
+    dataset: Dataset,
+    predict: Predictor,
+    *,
+    clips: Listed[Clip] | None = None,
+    search_s: float = offset.SEARCH_S,
+    limits: Limits | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Examination:
+    """Examine a dataset's clips. predict: (samples, rate) → ARKit weights that the sound suggests.
+
+    clips: some of them, default all. search_s: offsets looked for, ± seconds. Raises DataError where no clip's motion
+    can be read; a single clip at fault is reported, not raised.
+    """
+    how, limits = reading(dataset), limits or Limits()
+    chosen = dataset.clips if clips is None else clips
+    seen = []
+    for done, clip in enumerate(chosen):
+        seen.append(look(dataset, clip, how, predict))
+        if progress:
+            progress(done + 1, len(chosen))
+    _offsets(seen, how, search_s, limits)
+    _usual(seen)
+    for members in _by_subject(seen).values():
+        _mirrors(members)
+    return Examination(
+        dataset, how, limits, tuple(seen), tuple(tuple(judge(s, dataset, limits)) for s in seen)
+    )
+
+
+def _offsets(seen: list[Sequence], how: Reading, search_s: float, limits: Limits) -> None:
+    """Fill in offset, confidence, match and slip of every clip that has a trace."""
+    heard = [
+        s for s in seen if s.trace is not None and s.numbers.get("loudness_dbfs", 0) >= limits.silent_dbfs
+    ]
+    traces = [s.trace for s in heard if s.trace is not None]
+    if not how.signed:
+        traces = _turned(traces, search_s)
+    found, ears = offset.estimates(traces, search_s)
+    usual = float(np.median([e.match for e in found])) if found else 0.0
+    for one, trace, told, ear in zip(heard, traces, found, ears, strict=True):
+        one.numbers |= {
+            "offset_ms": 1000 * told.offset_s,
+            "offset_confidence": told.confidence,
+            "offset_spread_ms": 1000 * told.spread_s,
+            "match": told.match,
+            "usual_match": usual,
+        }
+        split = slip(ear, trace, search_s) if ear else None
+        if split:
+            one.numbers |= {"slip_ms": 1000 * split.change_s, "slip_at_s": split.at_s}
+            one.numbers |= {"slip_gain_nats": split.gain, "slip_match": split.match}
+
+
+def _turned(traces: list[offset.Trace], search_s: float) -> list[offset.Trace]:
+    """The traces with the mouth's curve turned round where, over all, it goes against what the sound suggests."""
+    long = [t for t in traces if len(t) > 2 * search_s * offset.GRID]
+    mean = np.mean(
+        [offset.correlations(t.mouth, t.heard_mouth, search_s)[:, 0] for t in long] or [np.ones(1)], axis=0
+    )
+    sign = 1.0 if mean.max() >= -mean.min() else -1.0
+    return [replace(t, mouth=sign * t.mouth) for t in traces]
+
+
+def _usual(seen: list[Sequence]) -> None:
+    """How far each clip goes over the usual of its subject, or of all where there are few, and the usual jitter."""
+    moving = [s for s in seen if s.numbers.get("reach", 0) > 0]
+    for members in _by_subject(moving).values():
+        company = members if len(members) >= COMPANY else moving
+        usual = float(np.median([s.numbers["reach"] for s in company]))
+        for one in members:
+            one.numbers["reach_ratio"] = one.numbers["reach"] / usual
+            one.numbers["usual_jitter_share"] = float(np.median([s.numbers["jitter_share"] for s in moving]))
+
+
+def _mirrors(members: list[Sequence]) -> None:
+    """Share of a subject's leanings to one side that a clip has, less those that it has reversed: −1 … 1. A leaning is
+    a pair of channels of which nearly all clips prefer the same side."""
+    known = [s for s in members if s.sides is not None]
+    if len(known) < COMPANY:
+        return
+    lean = np.sign(
+        [np.where(np.abs(s.sides) > LEAST_LEAN, s.sides, 0.0) for s in known if s.sides is not None]
+    )
+    steady = np.abs(lean.mean(0)) >= STEADY
+    if steady.sum() < LEANINGS:
+        return
+    scores = (lean * np.sign(lean.mean(0)))[:, steady].mean(1)
+    for one, score in zip(known, scores, strict=True):
+        one.numbers["mirror_score"] = float(score)
+
+
+def _by_subject(seen: list[Sequence]) -> dict[str, list[Sequence]]:
+    groups: dict[str, list[Sequence]] = defaultdict(list)
+    for one in seen:
+        groups[one.clip.subject].append(one)
+    return groups
