@@ -29,9 +29,6 @@ HEAD_UNIT = 0.2
 MESHES: dict[str, tuple[float, str, float]] = {"head": (25.0, "u", HEAD_UNIT), "face": (30.0, "m", 1.0)}
 """Mesh topologies → fps, unit, metres in one unit. `head` is the whole rig, `face` its front skin."""
 
-HEAD_WEIGHT = 0.01
-"""The release's λ of Eq. 2 for PCA coefficients in the mesh's unit; codes are coefficients over the basis's scale."""
-
 FLAME = "flame413"
 FLAME_ROW_STEP = 6
 """The FLAME loss looks at every n-th vertex of the face."""
@@ -116,7 +113,7 @@ def mesh_annotation(name: str, rig: Rig, blocks: Iterable[np.ndarray], size: int
     made = mesh_topology(name, rig)
     basis = fit_basis(blocks, size, tolerance=MESH_TOLERANCE)
     gap = _mesh_gap(rig, mesh_rows(name, rig), basis, made.metres)
-    return dataclasses.replace(made, basis=basis, gap=gap, head_weight=HEAD_WEIGHT * basis.scale**2)
+    return dataclasses.replace(made.with_basis(basis), gap=gap)
 
 
 def _mesh_gap(rig: Rig, rows: np.ndarray, basis: Basis, metres: float) -> np.ndarray:

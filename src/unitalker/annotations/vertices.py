@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,9 @@ from unitalker.errors import AnnotationError
 
 if TYPE_CHECKING:
     import torch
+
+HEAD_WEIGHT = 0.01
+"""λ of Eq. 2 for PCA coefficients in the mesh's unit, the release's."""
 
 
 def vertex_names(count: int) -> tuple[str, ...]:
@@ -49,6 +52,10 @@ class VertexAnnotation(Annotation):
     def head_dim(self) -> int:
         """Number of principal components, or every coordinate for a head without PCA ("vanilla")."""
         return self.dim if self.basis is None else self.basis.size
+
+    def with_basis(self, basis: Basis) -> VertexAnnotation:
+        """The topology predicted through a PCA basis. Codes are coefficients over its scale, so λ is times scale²."""
+        return replace(self, basis=basis, head_weight=HEAD_WEIGHT * basis.scale**2)
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Displacements (T, 3V) → coefficients (T, K)."""

@@ -24,8 +24,6 @@ from unitalker.rig import builtin_head
 
 Progress = Callable[[float], None]
 """Called with the share that is done."""
-HEAD_WEIGHT = 0.01
-"""λ of Eq. 2 for PCA coefficients, the release's. Codes are coefficients over the basis's scale, so theirs is λ scale²."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +73,7 @@ def encode_dataset(
     tell = _counter(source, 0 if card else passes(components, face.dim), progress)
     if card is None:
         basis = fit_basis(MotionBlocks((source,), rows, tell=tell), components, centre=centre, seed=seed)
-        face = dataclasses.replace(face, basis=basis, head_weight=HEAD_WEIGHT * basis.scale**2)
+        face = face.with_basis(basis)
     named = {f"{source.name}/{subject}": vertices for subject, vertices in neutral.items()}
     face = dataclasses.replace(face, templates=dict(face.templates) | named)
     clips, held = [], {}

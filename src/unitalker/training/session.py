@@ -92,7 +92,7 @@ def _with_basis(card: Annotation, datasets: Sequence[Dataset]) -> Annotation:
     """A mesh annotation of the datasets' own making gets its PCA basis here, unless its card has one."""
     if not isinstance(card, VertexAnnotation) or card.basis is not None:
         return card
-    return dataclasses.replace(card, basis=fit_basis(_spread(datasets), PCA_COMPONENTS))
+    return card.with_basis(fit_basis(_spread(datasets), PCA_COMPONENTS))
 
 
 def _spread(datasets: Sequence[Dataset]) -> MotionBlocks:
