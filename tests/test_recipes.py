@@ -322,6 +322,7 @@ def test_presets_are_built_and_trained_in_their_way(anna) -> None:
     config = TrainConfig.parse(paper | {"sources": [{"path": "x"}]})
     assert (config.batching, config.loss, config.optimiser, config.lr) == ("clips", "paper", "adam", 1e-4)
     assert (config.epochs, config.warmup_epochs, config.batch, config.ema) == (100, 1, 1, 0)
+    assert config.precision == "fp32"
     assert (
         config.model is not None
         and config.model.encoder.kind == "hf"

@@ -7,6 +7,8 @@ import json
 import math
 import os
 import shutil
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ import numpy as np
 import pytest
 import torch
 
-from training_sets import paper_run, small_model
+from training_sets import cards, paper_run, small_model
+from unitalker.annotations.cards import save_card
+from unitalker.annotations.vertices import VertexAnnotation
 from unitalker.config import TrainConfig
 from unitalker.errors import ConfigError
 from unitalker.models import checkpoint
@@ -221,6 +225,46 @@ def test_validation_is_lve_of_the_meshes(tmp_path: Path) -> None:
     assert told[-1]["val.score"] < 1
     two = told[-1]["val.score"] * 2 - told[-1]["val.one.lve"] / still
     assert 0 < two < 1.5
+
+
+@pytest.mark.parametrize("repeat", [0.2, 3.0])
+def test_validation_takes_each_clip_once(tmp_path: Path, repeat: float) -> None:
+    sources = [{"path": str(tmp_path / name), "repeat": repeat} for name in ("one", "two")]
+    paper_run(tmp_path)
+    trainer = open_run(paper_run(tmp_path, validate_epochs=1, sources=sources), tmp_path / "run")
+    assert trainer.validation is not None
+    clips = trainer.validation.clips
+    rows = [clips[i] for i in range(clips.steps_of(1))]
+    assert sum(len(batch.identity) for batch in rows) == 2
+
+
+@pytest.mark.parametrize("changes", [{}, {"adaptor": "after_decoder", "grid": "clock"}])
+@pytest.mark.parametrize("batching", ["clips", "crops"])
+def test_nothing_is_computed_beside_the_model(
+    tmp_path: Path, batching: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device without memory refuses to meet another device's tensors, as a GPU would."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    usual = {"batching": batching, "phone_weight": 0.1, "closure_weight": 0.5, "augment": {"bands": 1.0}}
+    trainer = open_run(paper_run(tmp_path, model=small_model(**changes), **usual), tmp_path / "run")
+    trainer.objective.to("meta")
+    loss, figures = trainer.objective(trainer.batches[0].to(torch.device("meta")))
+    loss.backward()
+    told = [loss, *(x for pair in figures.values() for x in pair)]
+    assert {x.device.type for x in told} == {"meta"} and set(figures) >= {"mesh", "weights"}
+
+
+def test_a_basis_fitted_on_the_way_has_the_releases_weight(tmp_path: Path) -> None:
+    config = paper_run(tmp_path)
+    whole = cards(tmp_path)["mesh"]
+    assert isinstance(whole, VertexAnnotation)
+    save_card(replace(whole, basis=None, head_weight=7.0), tmp_path / "one" / "annotations")
+    mesh = load_sources(config.model_copy(update={"sources": config.sources[:1], "cards": None}))[1]["mesh"]
+    assert isinstance(mesh, VertexAnnotation) and mesh.basis is not None
+    assert mesh.head_weight == pytest.approx(0.01 * mesh.basis.scale**2)
+    true, guess = torch.zeros(mesh.head_dim), torch.ones(mesh.head_dim) / mesh.basis.scale
+    gap = mesh.decode(guess[None].numpy()) - mesh.decode(true[None].numpy())
+    assert float(mesh.loss(guess, true)) == pytest.approx(np.square(gap).mean() + 0.01, rel=1e-5)
 
 
 def test_patience_ends_a_run_and_best_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from pathlib import Path
 
@@ -87,6 +88,17 @@ def test_batches_do_not_depend_on_what_was_asked_before(tmp_path: Path) -> None:
     again = second[3]
     assert torch.equal(one.samples, again.samples) and torch.equal(one.identity, again.identity)
     assert [g.annotation for g in one.groups] == [g.annotation for g in again.groups]
+
+
+def test_batches_can_be_sent_to_workers_that_are_not_forks(tmp_path: Path) -> None:
+    batches = open_run(paper_run(tmp_path), tmp_path / "run").batches
+    one, sent = batches[3], pickle.loads(pickle.dumps(batches))[3]
+    assert torch.equal(one.samples, sent.samples) and torch.equal(one.groups[0].codes, sent.groups[0].codes)
+
+
+def test_an_epoch_without_clips_is_told() -> None:
+    with pytest.raises(DataError, match="An epoch of 6 clips holds none of them"):
+        make_order(6, (0.1, 0.1))
 
 
 def test_processes_share_a_batch(tmp_path: Path) -> None:

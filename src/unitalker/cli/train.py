@@ -42,7 +42,10 @@ DATA = Parameter(
     "file's sources. With --new-head also an ordinary folder of sound and motion.",
 )
 SET = Parameter(
-    name="--set", negative=(), show_default=False, help="One setting, key=value; dots reach inside."
+    name="--set",
+    negative=(),
+    show_default=False,
+    help="One setting, key=value; dots reach inside. steps=… takes the place of a recipe's epochs, and epochs=… of steps.",
 )
 START = Parameter(help="Begin with the weights of this other run, where names and shapes agree.")
 MINUTES = Parameter(help="Stop after so many minutes; the same command goes on later.")
@@ -135,7 +138,7 @@ def run_settings(
 
     Raises ConfigError.
     """
-    from unitalker.config import TrainConfig
+    from unitalker.config import TrainConfig, give_way
 
     saved = run / "train.json"
     tree = dict(base or {})
@@ -150,18 +153,10 @@ def run_settings(
         tree["sources"] = [_source(text) for text in data]
     asked = changed(changes)
     if base is not None and not saved.is_file():
-        _give_way(tree, set(asked) | set(_read(file) if file else ()))
+        tree = give_way(tree, set(asked) | set(_read(file) if file else ()))
     for text in changes:
         _change(tree, text)
     return TrainConfig.parse(tree, str(origin or ""))
-
-
-def _give_way(tree: dict[str, Any], given: set[str]) -> None:
-    """Takes a recipe's epochs out of the tree where steps are asked for, and the other way about."""
-    for kind in ("", "warmup_", "validate_"):
-        for one, other in (("steps", "epochs"), ("epochs", "steps")):
-            if kind + one in given and kind + other not in given:
-                tree.pop(kind + other, None)
 
 
 def _read(path: Path) -> dict[str, Any]:

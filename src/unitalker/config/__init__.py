@@ -11,7 +11,7 @@ from unitalker.config.model import (
     TransformerDecoderConfig,
     UniTalkerConfig,
 )
-from unitalker.config.recipe import RecipeConfig
+from unitalker.config.recipe import RecipeConfig, give_way
 from unitalker.config.train import AugmentConfig, SourceConfig, TrainConfig
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "TrainConfig",
     "TransformerDecoderConfig",
     "UniTalkerConfig",
+    "give_way",
 ]

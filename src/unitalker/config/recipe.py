@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
 from unitalker.config.base import Settings
+
+
+def give_way(usual: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """A recipe's settings without its epochs where steps are among the settings given, and the other way about."""
+    gone = set()
+    for kind in ("", "warmup_", "validate_"):
+        for one, other in (("steps", "epochs"), ("epochs", "steps")):
+            if kind + one in given and kind + other not in given:
+                gone.add(kind + other)
+    return {key: value for key, value in usual.items() if key not in gone}
 
 
 class RecipeConfig(Settings):

@@ -26,7 +26,9 @@ class Processes:
         return self.rank == 0
 
     def join(self, device: torch.device) -> None:
-        """Meet the others: by NCCL where the device is a GPU, else by gloo."""
+        """Meet the others: by NCCL where the device is a GPU, else by gloo. What does not say its device takes this one."""
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
         if self.count > 1 and not distributed.is_initialized():
             distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
@@ -56,11 +58,6 @@ class Processes:
     def any(self, flag: bool, device: torch.device) -> bool:
         """Whether the flag is set in any process."""
         return flag if self.count == 1 else bool(self.sum(torch.tensor(float(flag), device=device)))
-
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.count > 1:
-            distributed.barrier()
 
     def leave(self) -> None:
         """Part from the others. Wrapped modules must be gone by now: alive ones abort the process at its end."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
 from unitalker.config import TrainConfig
+from unitalker.errors import DataError
 
 JITTER = 0.05
 """Spread of the random factor on lengths before sorting, so that a clip's repetitions do not stand side by side."""
@@ -31,6 +31,7 @@ class Order:
 
     An epoch holds every clip floor(factor) times, and a random part of them once more for the rest of the factor.
     Clips are shuffled, sorted by length within windows of `bucket` steps, cut into steps; the steps are shuffled.
+    Raises DataError where the factors leave nothing in an epoch.
     """
 
     def __init__(
@@ -38,9 +39,20 @@ class Order:
     ) -> None:
         self.seconds, self.source, self.factors, self.config = seconds, source, factors, config
         self.ends = [0]
-        self.epoch = lru_cache(maxsize=2)(self._epoch)
+        self.kept: dict[int, list[np.ndarray]] = {}
+        if not len(self._multiset(np.random.default_rng(0))):
+            raise DataError(
+                f"An epoch of {len(source)} clips holds none of them; repeat datasets more often."
+            )
 
-    def _epoch(self, number: int) -> list[np.ndarray]:
+    def epoch(self, number: int) -> list[np.ndarray]:
+        """Numbers of the clips of each step of an epoch. The last two that were asked for are kept."""
+        if number not in self.kept:
+            last = dict(list(self.kept.items())[-1:])
+            self.kept = last | {number: self._made(number)}
+        return self.kept[number]
+
+    def _made(self, number: int) -> list[np.ndarray]:
         rng = np.random.default_rng((self.config.seed, number))
         order = rng.permutation(self._multiset(rng))
         spread = np.exp(rng.uniform(-JITTER, JITTER, len(order)))

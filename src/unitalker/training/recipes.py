@@ -43,6 +43,7 @@ PAPER: dict[str, Any] = {
     "ramp": 0.0,
     "clip_norm": None,
     "ema": 0.0,
+    "precision": "fp32",
     "epochs": 100,
     "warmup_epochs": 1,
     "phone_weight": 0.0,
@@ -204,8 +205,8 @@ def open_recipe(
         remember(recipe, run)
     if recipe.finetune is not None and trainer.step == 0:
         fresh = begin(trainer, checkpoint.load(recipe.finetune).model, recipe)
-        if say and fresh:
-            say(f"Begins anew: {', '.join(dict.fromkeys(_part(name) for name in fresh))}.")
+        if fresh:
+            trainer.say(f"Begins anew: {', '.join(dict.fromkeys(_part(name) for name in fresh))}.")
     return trainer
 
 

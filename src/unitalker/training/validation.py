@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -53,7 +53,8 @@ class Best:
 
 
 class Validation:
-    """The validation clips of a run's datasets, each under its subject's identity (the pivot's where it never trained).
+    """The validation clips of a run's datasets, each once, under its subject's identity (the pivot's where it never
+    trained).
 
     Raises ConfigError where no dataset has any.
     """
@@ -66,7 +67,7 @@ class Validation:
         config: TrainConfig,
         processes: Processes,
     ) -> None:
-        self.sources = [s for s in sources if not s.rest]
+        self.sources = [replace(s, repeat=1.0) for s in sources if not s.rest]
         if not self.sources:
             raise ConfigError(
                 "No dataset has clips for validation (split 'val'); set validate_steps, validate_epochs and patience to null."
