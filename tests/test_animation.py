@@ -141,8 +141,9 @@ def test_nothing_is_computed_beside_the_model(
 ) -> None:
     """The device without memory refuses to meet another device's tensors, as a GPU would."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
-    places = {"adaptor": "after_decoder", "grid": "clock"} if exact else {"adaptor": "after_encoder"}
-    model = bundle(decoder={"kind": kind, "width": 16}, **places).model.eval().to("meta")
+    adaptor, grid = ("after_decoder", "clock") if exact else ("after_encoder", "aligned_corners")
+    made = bundle(decoder={"kind": kind, "width": 16}, adaptor=adaptor, grid=grid)
+    model = made.model.to("meta")
     sound = [np.zeros(26 * 16000, np.float32)]
     pieces = list(head_codes(model, sound, model.embed({"pivot": 1.0}), 5.0, ["arkit52", "face"]))
     codes = [torch.cat([piece[name] for piece in pieces], 1) for name in ("arkit52", "face")]
