@@ -6,6 +6,7 @@ import os
 import pickle
 import struct
 import sys
+import tracemalloc
 import types
 from collections import OrderedDict
 from pathlib import Path
@@ -250,3 +251,36 @@ def test_flame_pickles_that_are_none(
     assert "must end in .npz" in capsys.readouterr().err
     assert main(["data", "import", "flame", str(tmp_path), str(tmp_path / "x.npz")]) == 2
     assert "There is no file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x05\x96" + struct.pack("<Q", 3 << 30) + b"abc.",
+        b"\x80\x04\x8e" + struct.pack("<Q", 3 << 30) + b"abc.",
+        b"\x80\x04\x8d" + struct.pack("<Q", 1 << 62) + b"abc.",
+        b"\x80\x02\x8b" + struct.pack("<i", 1 << 30) + b"abc.",
+        b"\x80\x02T" + struct.pack("<i", 1 << 30) + b"abc.",
+        b"\x80\x04\x95" + struct.pack("<Q", 1 << 40) + b"N.",
+    ],
+)
+def test_no_room_is_made_for_bytes_that_are_not_there(data: bytes, tmp_path: Path) -> None:
+    tracemalloc.start()
+    with pytest.raises(DataError, match="cut off or damaged"):
+        read(tmp_path, data)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1_000_000
+
+
+def test_damage_of_any_kind_is_told(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    whole = [pickle.dumps({**ARRAYS, **PLAIN}, protocol) for protocol in range(6)]
+    for turn in range(300):
+        raw = bytearray(whole[turn % 6])
+        for place in rng.integers(0, len(raw), rng.integers(1, 6)):
+            raw[place] = rng.integers(256)
+        try:
+            read(tmp_path, bytes(raw))
+        except DataError as told:
+            assert "held.pkl" in str(told)
