@@ -97,7 +97,11 @@ def _check(source: Dataset, out: Path, view: View) -> None:
 def _write(source: Dataset, clip: Clip, faces: Faces, view: View, out: Path, notes: list[str]) -> Clip:
     """Write a clip's motion and sound; the clip as it lies in `out`."""
     files = {"motion": f"motion/{clip.id}.npy"}
-    files["audio"] = _write_sound(source, clip, view, out, notes)
+    if view.loudness is None:
+        files["audio"] = place_sound(source, clip, out)
+    else:
+        gain = _gain(_samples(source, clip)[0], view.loudness, clip.id, notes)
+        files["audio"] = _save_sound(source, clip, gain, out)
     values = source.motion(clip)
     count = len(values) if view.fps is None else frame_count(len(values) / source.fps, view.fps)
     header = {"descr": "<f4", "fortran_order": False, "shape": (count, values.shape[1])}
@@ -126,24 +130,32 @@ def _blocks(source: Dataset, values: np.ndarray, view: View) -> Iterator[np.ndar
         yield np.clip(block, 0, 1) if bounded else block
 
 
-def _write_sound(source: Dataset, clip: Clip, view: View, out: Path, notes: list[str]) -> str:
-    """The clip's sound in `out`: as it is, or at the view's loudness. Gives its name there."""
+def place_sound(source: Dataset, clip: Clip, out: Path) -> str:
+    """A clip's sound in the dataset folder `out`, as it is: linked where it is a file. Gives its name there."""
     recording = source.recording(clip)
-    if view.loudness is None and isinstance(recording, Path):
-        name = f"audio/{clip.id}{recording.suffix}"
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        link(recording, out / name)
-        return name
+    if not isinstance(recording, Path):
+        return _save_sound(source, clip, 1.0, out)
+    name = f"audio/{clip.id}{recording.suffix}"
+    (out / name).parent.mkdir(parents=True, exist_ok=True)
+    link(recording, out / name)
+    return name
+
+
+def _save_sound(source: Dataset, clip: Clip, gain: float, out: Path) -> str:
+    samples, rate = _samples(source, clip)
     name = f"audio/{clip.id}.flac"
     (out / name).parent.mkdir(parents=True, exist_ok=True)
+    write_sound(out / name, samples * np.float32(gain), rate)
+    return name
+
+
+def _samples(source: Dataset, clip: Clip) -> tuple[np.ndarray, int]:
     samples, rate = source.sound(clip)
     if samples.ndim != 1 or rate != SAMPLE_RATE:
         raise DataError(
             f"{source.name}/{clip.id}: audio must be {SAMPLE_RATE} Hz mono, not {samples.shape} at {rate} Hz."
         )
-    gain = 1.0 if view.loudness is None else _gain(samples, view.loudness, clip.id, notes)
-    write_sound(out / name, samples * np.float32(gain), rate)
-    return name
+    return samples, rate
 
 
 def _gain(samples: np.ndarray, target: float, name: str, notes: list[str]) -> float:
