@@ -21,12 +21,14 @@ from unitalker.cli.data import (
     shard,
     synthesize,
 )
+from unitalker.cli.doctor import EXAMPLES as DOCTOR_EXAMPLES
+from unitalker.cli.doctor import doctor
 from unitalker.cli.released import EXAMPLES as RELEASED_EXAMPLES
 from unitalker.cli.released import import_released
 from unitalker.cli.train import EXAMPLES as TRAIN_EXAMPLES
 from unitalker.cli.train import train
 from unitalker.cli.view import EXAMPLES as VIEW_EXAMPLES
-from unitalker.cli.view import view
+from unitalker.cli.view import UNIFY_EXAMPLES, unify, view
 from unitalker.cli.work import evaluate, models
 
 
@@ -49,7 +51,9 @@ data.command(synthesize, name="synthesize", help_epilogue=SYNTHESIZE_EXAMPLES)
 data.command(import_corpus, name="import", help_epilogue=IMPORT_EXAMPLES)
 data.command(annotate, name="annotate", help_epilogue=ANNOTATE_EXAMPLES)
 data.command(pca, name="pca", help_epilogue=PCA_EXAMPLES)
+data.command(doctor, name="doctor", help_epilogue=DOCTOR_EXAMPLES)
 data.command(view, name="view", help_epilogue=VIEW_EXAMPLES)
+data.command(unify, name="unify", help_epilogue=UNIFY_EXAMPLES)
 data.command(shard, name="shard", help_epilogue=SHARD_EXAMPLES)
 app.command(animate, name="animate", help_epilogue=EXAMPLES)
 app.command(models, name="models")
