@@ -267,6 +267,18 @@ def test_a_basis_fitted_on_the_way_has_the_releases_weight(tmp_path: Path) -> No
     assert float(mesh.loss(guess, true)) == pytest.approx(np.square(gap).mean() + 0.01, rel=1e-5)
 
 
+def test_a_run_goes_on_with_an_average_but_not_with_other_frozen_parts(tmp_path: Path) -> None:
+    config = paper_run(tmp_path, epochs=None, steps=2, warmup_epochs=0)
+    open_run(config, tmp_path / "run").run(workers=0)
+    longer = config.model_copy(update={"steps": 3, "ema": 0.9})
+    trainer = open_run(longer, tmp_path / "run")
+    trainer.run(workers=0)
+    last, mean = trainer.model.heads["mesh"].weight, trainer.average.tensors["heads.mesh.weight"]
+    assert trainer.step == 3 and mean.abs().sum() > 0 and not torch.equal(last, mean)
+    with pytest.raises(ConfigError, match="other parts frozen"):
+        open_run(longer.model_copy(update={"freeze": ("encoder",)}), tmp_path / "run")
+
+
 def test_patience_ends_a_run_and_best_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = paper_run(tmp_path, epochs=9, validate_epochs=1, patience=2)
     said: list[str] = []

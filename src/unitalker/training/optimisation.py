@@ -134,6 +134,7 @@ class Average:
                 self.model.load_state_dict(own)
 
     def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Go on from saved tensors."""
-        if self.decay:
+        """Go on from saved tensors; where none were, from the model's own."""
+        self.restart()
+        if self.decay and tensors:
             self.tensors = {k: v.to(self.tensors[k].device) for k, v in tensors.items()}

@@ -255,12 +255,22 @@ class Trainer:
         self.objective.phone_head.load_state_dict(state["phone_head"])
         self._start_stage()
         if self.step != self.warm_up:
-            self.optimiser.load_state_dict(state["optimiser"])
+            self._load_optimiser(state["optimiser"])
         self.precision.scaler.load_state_dict(state["scaler"])
         self.best = Best(*state["best"])
         if self.processes.chief:
             self.meter.sums.copy_(state["losses"])
         return True
+
+    def _load_optimiser(self, state: dict[str, Any]) -> None:
+        """Raises ConfigError for the state of another number of tensors than now train."""
+        try:
+            self.optimiser.load_state_dict(state)
+        except ValueError:
+            raise ConfigError(
+                "The run was begun with other parts frozen, so its optimiser's state does not fit; use a new folder, "
+                f"with --start {self.folder.path}."
+            ) from None
 
     def begin_with(self, run: Path) -> list[str]:
         """Start from another run's averaged weights, identities by name.
