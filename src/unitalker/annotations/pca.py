@@ -117,7 +117,7 @@ def passes(size: int, dim: int) -> int:
 
 def _shape(size: int, dim: int) -> tuple[int, int]:
     """Rows of one span, and the number of spans; where they would fill the space, the space itself."""
-    width = size // 3 + 22
+    width = size // 3 + 30
     return (width, SPANS) if width * SPANS < dim else (dim, 1)
 
 
