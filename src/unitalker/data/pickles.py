@@ -122,5 +122,7 @@ def _part(found: Any, plain: Callable[[Any], Any]) -> Any:
     if isinstance(found, (list, tuple, set, frozenset)):
         return type(found)(plain(v) for v in found)
     if isinstance(found, Object):
-        return found.value(plain)
+        made = found.value(plain)
+        found.__setstate__(None)  # what it was made of need not stay in memory
+        return made
     raise Refused("it holds a function or a class, no data")
