@@ -115,7 +115,7 @@ def test_short_losses_are_bridged_and_long_ones_split(tmp_path: Path) -> None:
     gap = np.interp(even(25, 3)[25:29], [0.96, 1.16], curve(np.array([0.96, 1.16])))
     assert np.abs(values[25:29] - gap).max() < 0.003
     assert np.abs(jaw(made.dataset, 1) - curve(3.52 + even(25, 2.48))).max() < 0.003
-    assert "1 losses of the face; 4 pictures without a face interpolated" in made.notes[-1]
+    assert "split at losses of the face: 1; pictures without a face interpolated: 4" in made.notes[-1]
     start = round(3.52 * 16000)
     heard = made.dataset.sound(made.dataset.clips[1])[0]
     assert np.abs(heard - speech(6, [])[start : start + len(heard)]).max() < 2 / 32768
@@ -132,6 +132,26 @@ def test_cuts_jumps_and_holes_end_a_clip(tmp_path: Path) -> None:
     spans = [(c["start"], c["end"], c["ended"]) for c in told]
     assert spans == [(0, 2, "cut"), (2, 4, "jump"), (4, 6, "hole"), (6.4, 8, "end")]
     assert tracker.resets == [0, 50, 150] and tracker.closed
+
+
+def test_a_jump_is_a_leap_in_place_size_or_pose() -> None:
+    def face(x: float = 0.5, half: float = 0.1, yaw: float = 0.0) -> Seen:
+        box = (x - half, 0.5 - half, x + half, 0.5 + half)
+        return Seen(np.zeros(2), box, np.array([yaw, 0, 0, 0, 0, 0]))
+
+    for one, other, jumps in [
+        (face(), face(0.55), False),
+        (face(), face(0.65), True),
+        (face(), face(half=0.12), False),
+        (face(), face(half=0.14), True),
+        (face(half=0.14), face(), True),
+        (face(), face(yaw=0.2), False),
+        (face(), face(yaw=-0.5), True),
+        (Seen(np.zeros(2)), Seen(np.ones(2)), False),
+    ]:
+        shots = Shots(Colours(), Rules(shortest=0.01, longest=9), lambda low, high: low, "a")
+        parts = [part for k in range(8) for part in shots._take(k / 25, one if k < 4 else other)]
+        assert len(parts) == jumps
 
 
 def test_fades_and_shaking_are_no_cuts() -> None:
@@ -194,6 +214,21 @@ def test_several_faces_are_refused_or_the_largest_is_taken(tmp_path: Path, capsy
     assert sorted(p.name for p in (tmp_path / "set/motion").iterdir()) == ["a_000.npy"]
     made = run([crowd], tmp_path / "largest", rules=Rules(largest=True))
     assert np.allclose(jaw(made.dataset), 0.4, atol=1e-3)
+
+
+def test_of_faces_as_large_the_one_followed_stays() -> None:
+    def face(x: float, half: float) -> Seen:
+        return Seen(np.array([x, half]), (x - half, 0.5 - half, x + half, 0.5 + half))
+
+    class Two(Colours):
+        def look(self, image: np.ndarray, seconds: float) -> list[Seen]:
+            wobble = 0.01 * np.sin(seconds * 90)
+            return [face(0.2, 0.1 + wobble), face(0.8, 0.1 - wobble if seconds < 2 else 0.15)]
+
+    shots = Shots(Two(), Rules(largest=True), lambda low, high: low, "a")
+    parts = list(shots.run((k / 25, picture()) for k in range(100)))
+    middles = [{s.values[0] for s in part.seen if s} for part in parts]
+    assert len(parts) == 2 and all(len(m) == 1 for m in middles) and middles[1] == {0.8}
 
 
 def test_splits_keep_videos_apart(tmp_path: Path) -> None:

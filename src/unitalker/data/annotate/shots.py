@@ -19,10 +19,13 @@ from unitalker.errors import DataError
 CUT_SHARE, CUT_RATIO, CUT_MEMORY = 0.1, 4.0, 24
 """A cut: the mean change of the picture is above this share of full scale, and so many times the last change and the
 median of the last ones."""
-JUMP = 0.5
-"""A jump: the middle of the face moves by more than this share of its size from one picture to the next."""
+JUMP, GROWTH, TURN = 0.5, 1.3, 0.35
+"""A jump, from one picture to the next: the middle of the face moves by more than this share of its size, its height
+changes by more than this factor, or the head turns by more than these radians (20 degrees)."""
 CROWD_SECONDS = 0.5
 """A video that shows several faces for longer than this, in all, is refused."""
+HARDLY = 1.5
+"""Of several faces another is followed when its area is larger by this factor."""
 GRID = 48
 
 Quiet = Callable[[float, float], float]
@@ -121,7 +124,7 @@ class Shots:
         """Add a picture to the shot; gives the shot where it ends before or with it."""
         self.counts["pictures"] += 1
         self.counts["with a face"] += seen is not None
-        before = next((s for s in reversed(self._shot.seen) if s is not None), None)
+        before = self._before()
         if seen and before and _jumped(before, seen):
             yield from self._end("jump")
         if not self._shot.times and seen is None:
@@ -162,13 +165,24 @@ class Shots:
         self.counts["bridged"] += sum(s is None for s in shot.seen)
         yield shot
 
+    def _largest(self, faces: Sequence[Seen]) -> Seen:
+        """The largest face; the one followed so far where it is hardly smaller."""
+        largest, before = max(faces, key=_size), self._before()
+        if before is None:
+            return largest
+        same = min(faces, key=lambda face: float(np.linalg.norm(_middle(face) - _middle(before))))
+        return same if _size(largest) < HARDLY * _size(same) else largest
+
+    def _before(self) -> Seen | None:
+        return next((s for s in reversed(self._shot.seen) if s is not None), None)
+
     def _one(self, faces: Sequence[Seen], seconds: float, wait: float) -> Seen | None:
         """The face, None where there is none or where several leave it open whose numbers they would be."""
         if len(faces) < 2:
             return faces[0] if faces else None
         self.counts["several"] += 1
         if self.rules.largest:
-            return max(faces, key=_size)
+            return self._largest(faces)
         self.crowd += wait
         if self.crowd > CROWD_SECONDS:
             raise DataError(
@@ -176,6 +190,10 @@ class Shots:
                 "all); cut the picture to one face, or take the largest with --largest."
             )
         return None
+
+
+def _middle(face: Seen) -> np.ndarray:
+    return np.zeros(2) if face.box is None else np.array(face.box).reshape(2, 2).mean(0)
 
 
 def _size(face: Seen) -> float:
@@ -186,9 +204,16 @@ def _size(face: Seen) -> float:
 
 
 def _jumped(before: Seen, now: Seen) -> bool:
-    """Whether a face is suddenly elsewhere, in shares of its own size."""
+    """Whether a face is suddenly elsewhere, of another size, or looks another way."""
+    if (
+        before.pose is not None
+        and now.pose is not None
+        and np.abs(now.pose[:3] - before.pose[:3]).max() > TURN
+    ):
+        return True
     if before.box is None or now.box is None:
         return False
     one, two = np.array(before.box).reshape(2, 2), np.array(now.box).reshape(2, 2)
-    size = np.maximum(two[1] - two[0], 1e-6)
-    return bool((np.abs(one.mean(0) - two.mean(0)) / size > JUMP).any())
+    size, was = (np.maximum(box[1] - box[0], 1e-6) for box in (two, one))
+    moved = (np.abs(one.mean(0) - two.mean(0)) / size > JUMP).any()
+    return bool(moved or max(size[1] / was[1], was[1] / size[1]) > GROWTH)

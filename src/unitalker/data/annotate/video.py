@@ -147,9 +147,9 @@ def _tell_counts(video: Video, shots: Shots) -> None:
         f"{len(video.clips)} clips, {seconds:.1f} s; a face in {share:.1%} of {counts['pictures']} pictures"
     ]
     reasons = {"cut": "cuts", "jump": "jumps of the face", "loss": "losses of the face", "hole": "holes"}
-    lines += [f"split at {counts[k]} {word}" for k, word in reasons.items() if counts[k]]
+    lines += [f"split at {word}: {counts[k]}" for k, word in reasons.items() if counts[k]]
     if counts["bridged"]:
-        lines.append(f"{counts['bridged']} pictures without a face interpolated")
+        lines.append(f"pictures without a face interpolated: {counts['bridged']}")
     if counts["several"]:
         lines.append(f"several faces in {counts['several']} pictures")
     if counts["short"]:
