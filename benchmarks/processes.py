@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from operator import truediv
 from pathlib import Path
 from statistics import median
 
@@ -33,12 +34,11 @@ def rows(setting: Setting) -> list[Row]:
         for turn in range(1 if setting.quick else 2):
             for count in counts:
                 found[count] += speeds(Path(folder) / f"run{turn}-{count}", sets, chosen, count, steps)
-    alone = median(found[1])
     return [
         Row(
             f"training, bf16, {count} {'process' if count == 1 else 'processes'}",
             f"{median(speed):.2f} s of sound a second",
-            f"{median(speed) / alone:.2f} × one process" if count > 1 else "",
+            f"{median(map(truediv, speed, found[1])):.2f} × one process" if count > 1 else "",
         )
         for count, speed in found.items()
     ]
