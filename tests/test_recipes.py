@@ -17,7 +17,7 @@ from unitalker.annotations.cards import load_card
 from unitalker.annotations.layouts import layout
 from unitalker.cli import main
 from unitalker.cli.train import run_settings
-from unitalker.config import RecipeConfig, TrainConfig, UniTalkerConfig
+from unitalker.config import RecipeConfig, TrainConfig, UniTalkerConfig, merged
 from unitalker.data.dataset import Dataset, open_dataset
 from unitalker.data.importers.folder import FolderOptions, import_folder
 from unitalker.data.pca import encode_dataset
@@ -462,3 +462,12 @@ def test_the_curve_of_data_efficiency(anna, tmp_path, capsys) -> None:
             assert float(row[3]) == pytest.approx(100 * found.before["LVE"], rel=1e-3)
     assert main([*words[:-1], "half", "-o", str(tmp_path / "out")]) == 2
     assert "--fractions takes shares between commas" in capsys.readouterr().err
+
+
+def test_settings_inside_settings_are_changed_one_by_one() -> None:
+    usual = {"model": {"grid": "clock", "decoder": {"width": 256}}, "lr": 1.0}
+    assert merged(usual, {"model": {"decoder": {"width": 8}}, "lr": 2.0}) == {
+        "model": {"grid": "clock", "decoder": {"width": 8}},
+        "lr": 2.0,
+    }
+    assert usual["lr"] == 1.0

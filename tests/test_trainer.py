@@ -167,6 +167,16 @@ def test_what_needs_a_gpu_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         open_run(paper_run(tmp_path, device="cuda:3"), tmp_path / "run")
 
 
+def test_a_batch_too_small_for_the_processes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(
+        ConfigError, match="2 would leave some of 3 processes idle; use --set batch=3 or more"
+    ):
+        open_run(paper_run(tmp_path, batch=2), tmp_path / "run")
+
+
 def test_bf16_is_close_to_fp32(tmp_path: Path) -> None:
     runs = [open_run(paper_run(tmp_path, precision=p), tmp_path / p) for p in ("fp32", "bf16")]
     for trainer in runs:

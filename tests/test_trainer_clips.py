@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections import Counter
 from pathlib import Path
@@ -210,3 +211,13 @@ def test_a_file_that_is_no_sound_is_told(tmp_path: Path) -> None:
     for workers in (0, 1):
         with pytest.raises(DataError, match="^two/1: its audio cannot be read"):
             list(load(clips, range(4), workers))
+
+
+def test_a_clip_without_a_frame_is_told_before_training(tmp_path: Path) -> None:
+    config = paper_run(tmp_path)
+    path = tmp_path / "two" / "dataset.json"
+    text = path.read_text()
+    seconds = f'"seconds": {json.loads(text)["clips"][0]["seconds"]}'
+    path.write_text(text.replace(seconds, '"seconds": 0.01', 1))
+    with pytest.raises(DataError, match=r"^two/0: 0\.01 s are too short to train on"):
+        open_run(config, tmp_path / "run")

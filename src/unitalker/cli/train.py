@@ -230,7 +230,7 @@ def _run(recipe: RecipeConfig, config: TrainConfig, folder: Path, how: RunChoice
     until = float("inf") if how.minutes is None else time.time() + 60 * how.minutes
     count = check_workers(how.workers)
     trainer = recipes.open_recipe(recipe, config, folder, start=how.start, say=_say)
-    with bar("Training", trainer.steps) as tell:
+    with bar("Training", trainer.steps, show=trainer.processes.chief) as tell:
 
         def report(step: int, figures: dict[str, float]) -> None:
             shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())

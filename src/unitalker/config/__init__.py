@@ -11,7 +11,7 @@ from unitalker.config.model import (
     TransformerDecoderConfig,
     UniTalkerConfig,
 )
-from unitalker.config.recipe import RecipeConfig, give_way
+from unitalker.config.recipe import RecipeConfig, give_way, merged
 from unitalker.config.train import AugmentConfig, SourceConfig, TrainConfig
 
 __all__ = [
@@ -31,4 +31,5 @@ __all__ = [
     "TransformerDecoderConfig",
     "UniTalkerConfig",
     "give_way",
+    "merged",
 ]

@@ -20,6 +20,17 @@ def give_way(usual: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]
     return {key: value for key, value in usual.items() if key not in gone}
 
 
+def merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with changes on top; settings inside settings are changed one by one."""
+    out = dict(tree)
+    for key, value in changes.items():
+        inner = out.get(key)
+        if isinstance(inner, Mapping) and isinstance(value, Mapping):
+            value = merged(inner, value)
+        out[key] = value
+    return out
+
+
 class RecipeConfig(Settings):
     """What a training command asks for beside the settings of the run; saved as recipe.json in the run folder."""
 

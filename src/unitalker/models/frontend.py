@@ -83,8 +83,3 @@ def level(mel: torch.Tensor, state: LevelState) -> torch.Tensor:
     floor = torch.cummin(tilted, 1).values + rise * steps
     state.peak, state.floor = peak[:, -1].clone(), floor[:, -1].clone()
     return torch.cat([held - peak, held - floor], -1) / UNIT_DB
-
-
-def pad_sides(samples: torch.Tensor) -> torch.Tensor:
-    """Zeros of half a window on both sides, so that frame m is centred on sample m·HOP."""
-    return torch.nn.functional.pad(samples, (WINDOW // 2, WINDOW // 2))

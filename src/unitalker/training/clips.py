@@ -16,6 +16,8 @@ from unitalker.training.crops import REST_PIVOT
 from unitalker.training.order import Order, repeat_factors
 from unitalker.training.sources import FEATURE_STEP, PackedClip, Source, read_clip, sample
 
+SHORTEST = 400 / SAMPLE_RATE
+"""Seconds of the shortest sound that published encoders take."""
 HELD_BYTES = 64e6
 """Datasets that take less than so much memory together are held there where the settings do not say."""
 
@@ -129,6 +131,11 @@ def _pieces(number: int, source: Source, longest: float) -> np.ndarray:
     """First and last frames of a source's clips, each cut into equal pieces of at most `longest` seconds."""
     rows = []
     for index, clip in enumerate(source.clips):
+        if clip.seconds < SHORTEST or round(clip.seconds * source.fps) < 1:
+            raise DataError(
+                f"{source.dataset.name}/{clip.id}: {clip.seconds:g} s are too short to train on (a frame of motion and "
+                f"{SHORTEST:g} s of sound are the least); remove it from the manifest."
+            )
         count = math.ceil(clip.seconds / longest)
         edges = np.linspace(0, clip.seconds * source.fps, count + 1).round().astype(int)
         rows += [(number, index, *edge) for edge in zip(edges, edges[1:], strict=False)]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from unitalker.animation.animator import Animator
-from unitalker.config import RecipeConfig, TrainConfig, give_way
+from unitalker.config import RecipeConfig, TrainConfig, give_way, merged
 from unitalker.data.dataset import Clip, Dataset, link, open_dataset, write_manifest
 from unitalker.errors import ConfigError
 from unitalker.models import checkpoint
@@ -104,7 +104,7 @@ def _train(part: Dataset, model: str, run: Path, trained: bool, changes: Mapping
     """One run of the curve; both starts have the same settings."""
     recipe = RecipeConfig(finetune=model, keep="encoder")
     tree = recipes.settings(recipe, [part], anew=True) | {"sources": [{"path": str(part.folder)}]}
-    config = TrainConfig.parse(give_way(tree, changes) | dict(changes))
+    config = TrainConfig.parse(merged(give_way(tree, changes), changes))
     trainer = recipes.open_recipe(recipe if trained else RecipeConfig(), config, run)
     trainer.run(workers=0)
 

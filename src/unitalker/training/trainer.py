@@ -54,6 +54,7 @@ class Trainer:
     ) -> None:
         self.config, self.annotations = config, dict(annotations)
         self.processes: Processes = from_environment()
+        _check_batch(config, self.processes.count)
         self.device = optimisation.pick_device(config.device, self.processes.local)
         self.processes.join(self.device)
         self.folder = RunFolder(folder, self.processes.chief)
@@ -291,6 +292,15 @@ class Trainer:
         copy = UniTalker(self.model.config)
         copy.load_state_dict(self.average.tensors)
         return copy.eval()
+
+
+def _check_batch(config: TrainConfig, processes: int) -> None:
+    """Raises ConfigError where a batch has fewer clips than there are processes."""
+    if config.batch_seconds is None and config.batch < processes:
+        raise ConfigError(
+            f"batch counts the clips of all processes together: {config.batch} would leave some of {processes} "
+            f"processes idle; use --set batch={processes} or more, or batch_seconds."
+        )
 
 
 def _silent(*_: object) -> None:
