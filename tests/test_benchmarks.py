@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from common import Setting
 
 from unitalker.annotations.cards import load_card
 from unitalker.annotations.vertices import VertexAnnotation
+from unitalker.data.dataset import open_dataset, write_manifest
+from unitalker.data.shards import write_shards
 from unitalker.training.trainer import Trainer
 
 SIZES = (("mesh", made_data.Size(40, 25.0, "u", 0.1)), ("weights", made_data.SIZES["blendshapes"]))
@@ -91,6 +94,25 @@ def test_the_loop_s_encoder_is_ours(sides: tuple[Trainer, training_reference.Loo
         assert torch.allclose(loop.features(audio), ours.model.encoder(audio), atol=1e-5)
     moving = {n for n, p in loop.encoder.named_parameters() if p.requires_grad}
     assert moving and not any(name.startswith("feature_extractor") for name in moving)
+
+
+def test_training_reads_shards_as_files(tmp_path: Path) -> None:
+    """Every clip of a mesh set in codes, with its own card, through the trainer's batches."""
+    whole = made_data.make(tmp_path / "whole", "faces", SIZES[0][1], PLAN.amount)
+    for clip in whole.clips:
+        np.save(whole.folder / f"{clip.id}.npy", np.arange(len(whole.motion(clip)), dtype=np.float32))
+    clips = tuple(replace(clip, residual=f"{clip.id}.npy") for clip in whole.clips)
+    write_manifest(replace(whole, clips=clips))
+    cut = write_shards(open_dataset(whole.folder), tmp_path / "cut", clips=2)
+    seen = []
+    for folder in (whole.folder, cut):
+        run = training.trainer(tmp_path / f"run-{folder.name}", [folder], replace(PLAN, batch=1), "fp32")
+        rows = [run.batches[number] for number in range(len(clips))]
+        sums = [(b.samples.double().abs().sum(), b.groups[0].codes.double().abs().sum()) for b in rows]
+        outside = [b.groups[0].residual for b in rows]
+        assert all(r is not None and r.max() == r.numel() - 1 for r in outside)
+        seen.append(sorted((float(a), float(b)) for a, b in sums))
+    assert seen[0] == seen[1] and len(set(seen[0])) == len(clips)
 
 
 def test_made_values_are_the_made_codes_decoded(tmp_path: Path) -> None:
