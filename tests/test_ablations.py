@@ -147,4 +147,4 @@ def test_a_toy_run_is_trained_measured_kept_and_not_repeated(tmp_path: Path) -> 
     runs = tables.read_runs(tmp_path)
     assert set(runs) == {"full", "tuned-d3"}
     assert "±" in tables.share(runs, "full", "d3")
-    assert tables.scale_table(runs).count("\n") == 7
+    assert tables.scale_table(runs).count("\n") == 8

@@ -25,8 +25,8 @@ from .running import run_setting, train_listener
 from .settings import Setting, adaptors, core, growing, identities, rates, singles, tuned, widths
 from .tables import ratio, report
 
-ROUNDS = "core 0, core 1, scale 0, growth 0, scale 1, growth 1, adaptor 0, adaptor 1, identity 0, core 2, scale 2, "
-ROUNDS += "growth 2, adaptor 2, identity 1, widths 0, widths 1, identity 2, widths 2, rates 0, rates 1"
+ROUNDS = "core 0, core 1, scale 0, growth 0, scale 1, growth 1, adaptor 0, adaptor 1, identity 0, core 2, identity 1, "
+ROUNDS += "adaptor 2, growth 2, identity 2, scale 2, widths 0, rates 0, widths 1, widths 2, rates 1"
 ORDER = [(name, int(seed)) for name, seed in (part.split() for part in ROUNDS.split(", "))]
 """Groups of settings and their seeds, the most telling first."""
 

@@ -17,6 +17,7 @@ from .settings import Setting, adaptors, core, singles, tuned
 
 Runs = dict[str, dict[int, dict[str, Any]]]
 """Setting → seed → a run's figures."""
+THREE = ("d0", "d1", "d6")
 LABELS = {
     "full": "PCA, warm-up, pivot identity (full)",
     "no-pca": "without PCA",
@@ -102,33 +103,45 @@ def core_table(runs: Runs, settings: Sequence[Setting] | None = None) -> str:
 def identity_table(runs: Runs) -> str:
     """What another identity than a clip's own costs, with and without pivot identity."""
     rows = []
-    for setting, names in (
-        ("full", NAMES),
-        ("no-pivot", NAMES),
-        ("long-full", ("d0", "d1", "d6")),
-        ("long-no-pivot", ("d0", "d1", "d6")),
+    for setting, base, names in (
+        ("full", "", NAMES),
+        ("no-pivot", "full", NAMES),
+        ("long-full", "", THREE),
+        ("long-no-pivot", "long-full", THREE),
     ):
         for identity in (OWN, "pivot", FOREIGN):
             if setting in runs:
                 cells = [share(runs, setting, n, identity) for n in NAMES]
                 gap = "" if identity == OWN else change(runs, setting, names, setting, (identity, OWN))
-                rows.append([LABELS[setting], seeds(runs, setting), identity, *cells, gap])
-    return markdown(["", "seeds", "identity", *NAMES, "all, against own, %"], rows)
+                lost = change(runs, setting, names, base, (identity, identity)) if base else ""
+                rows.append([LABELS[setting], seeds(runs, setting), identity, *cells, gap, lost])
+    head = ["", "seeds", "identity", *NAMES, "against own, %", "against with pivot identity, %"]
+    return markdown(head, rows)
 
 
 def scale_table(runs: Runs) -> str:
-    """One dataset alone, all together, all and then one."""
+    """One dataset alone, all together, all and then one; the last column is the mean over datasets."""
+    alone, together, after = [s.name for s in singles()], ["full"] * len(NAMES), [s.name for s in tuned()]
     rows = []
-    for label, names in (
-        ("alone", [s.name for s in singles()]),
-        ("all", ["full"] * len(NAMES)),
-        ("all, then tuned", [s.name for s in tuned()]),
+    for label, names in (("alone", alone), ("all", together), ("all, then tuned", after)):
+        rows.append([label, *[share(runs, s, n) for s, n in zip(names, NAMES, strict=True)], ""])
+    for label, names, base in (
+        ("all, against alone, %", together, alone),
+        ("all, then tuned, against alone, %", after, alone),
+        ("all, then tuned, against all, %", after, together),
     ):
-        rows.append([label, *[share(runs, s, n) for s, n in zip(names, NAMES, strict=True)]])
-    for label, names in (("all", ["full"] * 8), ("all, then tuned", [s.name for s in tuned()])):
-        pairs = zip(names, singles(), NAMES, strict=True)
-        rows.append([f"{label}, against alone, %", *[change(runs, s, (n,), a.name) for s, a, n in pairs]])
-    return markdown(["", *NAMES], rows)
+        pairs = list(zip(names, base, NAMES, strict=True))
+        mean = paired(over_datasets(runs, names), over_datasets(runs, base))
+        cells = [change(runs, one, (n,), other) for one, other, n in pairs]
+        rows.append([label, *cells, "" if mean is None else mean.change()])
+    return markdown(["", *NAMES, "mean"], rows)
+
+
+def over_datasets(runs: Runs, settings: Sequence[str]) -> dict[int, float]:
+    """Mean over d0 … d7 of the log of `ratio`, each dataset measured on a setting of its own, by seed."""
+    each = [by_seed(runs, setting, (name,)) for setting, name in zip(settings, NAMES, strict=True)]
+    shared = set.intersection(*map(set, each))
+    return {seed: float(np.mean([one[seed] for one in each])) for seed in sorted(shared)}
 
 
 def growth_table(runs: Runs) -> str:
