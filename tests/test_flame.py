@@ -11,6 +11,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from slow_flame import naive_skinning, random_flame
 from unitalker.annotations.flame import DIM, FLAME_NAMES, PARENTS, FlameModel, load_flame, save_flame
 from unitalker.annotations.flame_layer import FlameLayer, rotation_matrices
 from unitalker.annotations.flame_rig import fit_hinge, flame_codes, flame_from_rig
@@ -23,65 +24,22 @@ ASSETS = Path(__file__).parents[2] / "shared" / "assets"
 needs_assets = pytest.mark.skipif(not ASSETS.is_dir(), reason="the public rigs (shared/assets) are absent")
 
 
-def _random_model(count: int = 12) -> FlameModel:
-    rng = np.random.default_rng(4)
-    shapedirs = np.zeros((count, 3, 400))
-    shapedirs[:, :, [0, 3, 300, 399]] = 0.02 * rng.standard_normal((count, 3, 4))
-    regressor, weights = rng.uniform(0, 1, (5, count)), rng.uniform(0, 1, (count, 5))
-    arrays: dict[str, Any] = {
-        "v_template": 0.1 * rng.standard_normal((count, 3)),
-        "shapedirs": shapedirs,
-        "posedirs": 0.01 * rng.standard_normal((36, 3 * count)),
-        "J_regressor": regressor / regressor.sum(1, keepdims=True),
-        "weights": weights / weights.sum(1, keepdims=True),
-    }
-    arrays = {name: value.astype(np.float32) for name, value in arrays.items()}
-    return FlameModel(**arrays, parents=PARENTS, faces=np.array([[0, 1, 2]], np.int32))
-
-
-def _naive(model: FlameModel, betas: np.ndarray, pose: np.ndarray) -> np.ndarray:
-    """Eq. 4 vertex by vertex with 4 x 4 matrices: a second implementation to compare with."""
-    count = len(model.v_template)
-    shaped = model.v_template.astype(float).copy()
-    for k in range(400):
-        shaped += betas[k] * model.shapedirs[:, :, k]
-    turns = [Rotation.from_rotvec(p).as_matrix() for p in pose]
-    feature = np.concatenate([(turn - np.eye(3)).ravel() for turn in turns[1:]])
-    bent = shaped + (feature @ model.posedirs).reshape(count, 3)
-    joints = model.J_regressor @ shaped
-    world: list[np.ndarray] = []
-    for j, parent in enumerate(model.parents):
-        local = np.eye(4)
-        local[:3, :3] = turns[j]
-        local[:3, 3] = joints[j] - (joints[parent] if j else 0)
-        world.append(world[parent] @ local if j else local)
-    out = np.zeros((count, 3))
-    for v in range(count):
-        blend = np.zeros((4, 4))
-        for j in range(len(joints)):
-            back = np.eye(4)
-            back[:3, 3] = -joints[j]
-            blend += model.weights[v, j] * (world[j] @ back)
-        out[v] = (blend @ np.append(bent[v], 1))[:3]
-    return out
-
-
 def test_layer_matches_naive_skinning_with_all_joints() -> None:
-    model, rng = _random_model(), np.random.default_rng(1)
+    model, rng = random_flame(), np.random.default_rng(1)
     betas, pose = rng.standard_normal((3, 400)), 0.6 * rng.standard_normal((3, 5, 3))
     got = FlameLayer(model).from_pose(torch.tensor(betas).float(), torch.tensor(pose).float()).numpy()
     for frame in range(3):
-        np.testing.assert_allclose(got[frame], _naive(model, betas[frame], pose[frame]), atol=1e-6)
+        np.testing.assert_allclose(got[frame], naive_skinning(model, betas[frame], pose[frame]), atol=1e-6)
 
 
 def test_413_numbers_turn_the_jaw_alone_and_rows_agree() -> None:
-    model, rng = _random_model(), np.random.default_rng(2)
+    model, rng = random_flame(), np.random.default_rng(2)
     values = rng.standard_normal((2, 3, DIM)).astype(np.float32)
     whole = FlameLayer(model)(torch.from_numpy(values)).numpy()
     assert whole.shape == (2, 3, 12, 3)
     pose = np.zeros((5, 3))
     pose[2] = values[1, 2, 400:403]
-    np.testing.assert_allclose(whole[1, 2], _naive(model, values[1, 2, :400], pose), atol=2e-6)
+    np.testing.assert_allclose(whole[1, 2], naive_skinning(model, values[1, 2, :400], pose), atol=2e-6)
     rows = np.array([7, 0, 3])
     np.testing.assert_allclose(
         FlameLayer(model, rows)(torch.from_numpy(values)).numpy(), whole[:, :, rows], atol=1e-6
@@ -105,7 +63,7 @@ def test_rotations_are_scipys_and_smooth_at_zero() -> None:
 
 @pytest.mark.parametrize("at_rest", [True, False])
 def test_gradients(at_rest: bool) -> None:
-    layer = FlameLayer(_random_model(), [0, 5]).double()
+    layer = FlameLayer(random_flame(), [0, 5]).double()
     generator = torch.Generator().manual_seed(0)
     betas, jaw = (0.3 * torch.randn(2, n, generator=generator, dtype=torch.double) for n in (400, 3))
     jaw = jaw * 0 if at_rest else jaw
@@ -118,11 +76,11 @@ def _as_seen(model: FlameModel, codes: np.ndarray, active: tuple[int, ...]) -> n
     numbers[list(active)] = codes
     pose = np.zeros((5, 3))
     pose[2] = numbers[400:403]
-    return 100 * _naive(model, numbers[:400], pose)
+    return 100 * naive_skinning(model, numbers[:400], pose)
 
 
 def test_loss_and_lips_are_those_of_naive_skinning_in_value_and_slope() -> None:
-    model, rng = _random_model(), np.random.default_rng(5)
+    model, rng = random_flame(), np.random.default_rng(5)
     active, rows, lips = (0, 300, 399, 400, 401, 402, 405), (2, 9, 4, 5), np.array([11, 4])
     facts: dict[str, Any] = {"active": active, "model": model, "rows": rows, "head_weight": 0.1}
     face = FlameAnnotation("f", 30, "flame", FLAME_NAMES, regions={"lips": lips}, **facts)
@@ -154,7 +112,7 @@ def test_loss_and_lips_are_those_of_naive_skinning_in_value_and_slope() -> None:
 
 def test_files_round_trip_and_official_names_load(tmp_path: Path) -> None:
     model = dataclasses.replace(
-        _random_model(), expression_names=("a", "b"), jaw_open=np.array([0.3, 0, 0], np.float32)
+        random_flame(), expression_names=("a", "b"), jaw_open=np.array([0.3, 0, 0], np.float32)
     )
     back = load_flame(save_flame(model, tmp_path / "own.npz"))
     for field in dataclasses.fields(model):
@@ -180,7 +138,7 @@ def test_files_round_trip_and_official_names_load(tmp_path: Path) -> None:
 
 
 def test_broken_files_and_arrays_are_told(tmp_path: Path) -> None:
-    model = _random_model()
+    model = random_flame()
     with pytest.raises(AnnotationError, match="A pickle can run code"):
         load_flame(tmp_path / "flame.pkl")
     with pytest.raises(AnnotationError, match="no FLAME file"):
@@ -249,7 +207,7 @@ def test_codes_by_name() -> None:
     with pytest.raises(AnnotationError, match="3 names do not fit"):
         flame_codes(np.zeros((2, 4)), ["a", "b", "c"], model)
     with pytest.raises(AnnotationError, match="does not say which expression"):
-        flame_codes(np.zeros((2, 1)), ["a"], _random_model())
+        flame_codes(np.zeros((2, 1)), ["a"], random_flame())
 
 
 @needs_assets

@@ -14,6 +14,7 @@ import torch
 import unitalker
 from published_form import LAYERED, Published, data_folder, publish, save
 from unitalker.annotations.layouts import layout
+from unitalker.annotations.parameters import FlameAnnotation
 from unitalker.cli import main
 from unitalker.errors import ModelError
 from unitalker.models.released import Released, import_checkpoint
@@ -246,12 +247,16 @@ def test_resources_give_triangles_lips_and_rigs(
     mesh = "".join(f"v {i} 0 0\n" for i in range(5023)) + "f 1/1/1 2/2 3 4\nf -1 -2 -3\n"
     (res / "obj_template" / "FLAME_5023_vertices.obj").write_text("# made up\n" + mesh)
     np.save(arrays / "02_flame_mouth_idx.npy", np.array([7, 3, 5022]))
+    np.save(arrays / "flame_humanface_index.npy", np.array([8, 3, 7, 5022]))
     np.save(arrays / "03_emo_talk_mouth_idx.npy", np.array([1, 4]))
     shapes = random.normal(size=(52, 6, 3)).astype(np.float32)
     np.savez(arrays / "EmoTalk.npz", blendshape=shapes.reshape(52, -1), meanshape=np.zeros(18))
     import_checkpoint(plain[1], tmp_path / "m", Released(folder, resources=res))
     animator = unitalker.load(tmp_path / "m")
     vertex, weights = (animator.annotations[n] for n in ("FLAME_5023_vertices", "3DETF_blendshape_weight"))
+    flame = animator.annotations["flame_params_from_dadhead"]
+    assert isinstance(flame, FlameAnnotation) and flame.rows == (3, 7, 8, 5022)
+    assert np.array_equal(flame.regions["lips"], [3, 7, 5022])
     assert np.array_equal(vertex.faces, [[0, 1, 2], [0, 2, 3], [5022, 5021, 5020]])
     codes = torch.tensor(random.normal(size=(3, 6)), dtype=torch.float32)
     moved = vertex.decode(codes.numpy()).reshape(3, -1, 3)[:, [3, 7, 5022]]

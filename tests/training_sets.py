@@ -11,6 +11,7 @@ import soundfile
 
 from unitalker.annotations.blendshapes import BlendshapeAnnotation
 from unitalker.annotations.cards import save_card
+from unitalker.annotations.flame import FLAME_NAMES
 from unitalker.annotations.pca import Basis
 from unitalker.annotations.vertices import VertexAnnotation, vertex_names
 from unitalker.config import TrainConfig
@@ -44,7 +45,7 @@ def write_clips(
     """A dataset of clips of so many seconds whose motion follows loud bursts of noise; the last one is for validation."""
     out, rng = folder / name, np.random.default_rng(seed)
     out.mkdir(parents=True)
-    names = vertex_names(MESH) if annotation == "mesh" else tuple("abcdef")
+    names = {"mesh": vertex_names(MESH), "dad": FLAME_NAMES}.get(annotation, tuple("abcdef"))
     direction = rng.standard_normal(len(names))
     clips = []
     for i, seconds in enumerate(lengths):
@@ -55,7 +56,7 @@ def write_clips(
         np.save(out / f"{i}.npy", (loud[places][:, None] * direction * 0.1).astype(np.float32))
         split = "val" if i == len(lengths) - 1 else "train"
         clips.append(Clip(str(i), f"s{i % 2}", f"{i}.wav", f"{i}.npy", split, seconds))
-    unit = "m" if annotation == "mesh" else "weight"
+    unit = {"mesh": "m", "dad": "flame"}.get(annotation, "weight")
     write_manifest(Dataset(out, name, annotation, fps, unit, names, ("s0", "s1"), tuple(clips)))
     return out
 

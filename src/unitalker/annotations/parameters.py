@@ -6,7 +6,7 @@ The published heads predict all of them, as they are (`relative=False`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +104,17 @@ class FlameAnnotation(Annotation):
         with full_precision(codes):
             return layer(numbers) - layer.template
 
+    def with_model(self, model: FlameModel) -> FlameAnnotation:
+        """The same numbers over a FLAME model. Raises AnnotationError where rows or regions lie outside its mesh."""
+        count = len(model.v_template)
+        for name, rows in {"rows": self.rows, **self.regions}.items():
+            if len(rows) and not 0 <= np.min(rows) <= np.max(rows) < count:
+                raise AnnotationError(
+                    f"The card of {self.name!r} tells vertices up to {np.max(rows)} ({name}), the FLAME model has {count}; "
+                    "give the model that the card's vertices are counted on."
+                )
+        return replace(self, model=model)
+
     @property
     def has_lips(self) -> bool:
         """Whether there is a FLAME model with a region "lips"."""
@@ -133,3 +144,7 @@ class FlameAnnotation(Annotation):
         """See Annotation.card; adds the channel names, the active columns and what codes are relative to."""
         own = {"names": list(self.names), "active": list(self.active), "relative": self.relative}
         return super().card() | own
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See Annotation.arrays; adds the vertices that the loss looks at."""
+        return super().arrays() | ({"rows": np.array(self.rows, np.int32)} if self.rows else {})

@@ -120,6 +120,11 @@ class LossSettings(Settings):
         ge=0,
         description="Relative loss: share of the code error beside the vertex error, both relative.",
     )
+    flame: str | None = Field(
+        default=None,
+        description="FLAME model (.npz or .safetensors), for errors of vertices and lips of FLAME numbers; without it they "
+        "train on the numbers alone.",
+    )
     closure_weight: float = Field(
         default=0.5,
         ge=0,

@@ -12,6 +12,8 @@ import numpy as np
 from unitalker.annotations import builtin
 from unitalker.annotations.base import Annotation
 from unitalker.annotations.cards import load_card
+from unitalker.annotations.flame import load_flame
+from unitalker.annotations.parameters import FlameAnnotation
 from unitalker.annotations.pca import fit_basis
 from unitalker.annotations.vertices import VertexAnnotation
 from unitalker.config import MiniEncoderConfig, TrainConfig, UniTalkerConfig
@@ -128,6 +130,8 @@ def load_sources(
     """
     datasets = [open_dataset(s.path) for s in config.sources]
     faces = dict(annotations or make_annotations(datasets, cards, config.lip_weight))
+    if config.flame is not None:
+        faces = with_flame(faces, Path(config.flame))
     if not config.pca:
         faces = {name: without_basis(a, datasets) for name, a in faces.items()}
     table = PhoneTable()
@@ -165,6 +169,32 @@ def _balance(sources: Sequence[Source], faces: dict[str, Annotation], head_weigh
         for source in own:
             source.annotation = faces[name]
             source.energy = resting_energy(source)
+
+
+def with_flame(annotations: Mapping[str, Annotation], path: Path) -> dict[str, Annotation]:
+    """The annotations, those of FLAME numbers without a model over the one in a file.
+
+    Raises AnnotationError for a file that is no FLAME model (pickles: with the way to convert them) and for one of
+    another mesh than the cards'.
+    """
+    model = load_flame(path)
+    return {
+        name: a.with_model(model) if isinstance(a, FlameAnnotation) and a.model is None else a
+        for name, a in annotations.items()
+    }
+
+
+def flame_report(annotations: Mapping[str, Annotation]) -> list[str]:
+    """What the errors of FLAME numbers are measured on, a line each; one that none of them is FLAME's."""
+    lines = []
+    for face in annotations.values():
+        if isinstance(face, FlameAnnotation) and face.model is not None:
+            count = len(face.model.v_template)
+            rows = f"{len(face.rows)} of {count}" if face.rows else f"all {count}"
+            lips = f"{len(face.regions['lips'])} lip vertices" if face.has_lips else "no lip vertices"
+            why = "" if face.rows and face.has_lips else " (its card does not tell them)"
+            lines.append(f"{face.name}: the loss looks at {rows} vertices of the FLAME model; {lips}{why}")
+    return lines or ["flame has no use in this run: none of its datasets has FLAME numbers"]
 
 
 def without_basis(annotation: Annotation, datasets: Sequence[Dataset]) -> Annotation:
@@ -237,7 +267,7 @@ def open_run(
     held_out = validation_sources(config, annotations, table)
     trainer = Trainer(config, model, sources, annotations, len(table), folder, held_out, say)
     _write_phones(folder, table)
-    for line in trainer.batches.report():
+    for line in [*trainer.batches.report(), *(flame_report(annotations) if config.flame is not None else ())]:
         trainer.say(line)
     if trainer.resume():
         trainer.say(f"resumed at step {trainer.step}")

@@ -67,7 +67,9 @@ def annotations_of(
             continue
         shared["regions"] = _regions(known, resources)
         if known.kind == "flame":
-            made[name] = FlameAnnotation(**shared, names=FLAME_NAMES, relative=False)
+            rows = resources.rows(known, FLAME_VERTICES) if resources else None
+            own = {"relative": False, "rows": () if rows is None else tuple(rows.tolist())}
+            made[name] = FlameAnnotation(**shared, names=FLAME_NAMES, **own)
             continue
         basis = _basis(name, size, folder) if size < known.dim else None
         if not shared["templates"] or (size < known.dim and basis is None):

@@ -34,8 +34,15 @@ class Resources:
 
     def lips(self, known: ReleasedAnnotation, vertices: int) -> np.ndarray | None:
         """(L,) ascending lip vertices of a mesh of so many vertices."""
-        path = self.root / ARRAYS / known.lips
-        if not path.is_file():
+        return self._indices(known.lips, vertices)
+
+    def rows(self, known: ReleasedAnnotation, vertices: int) -> np.ndarray | None:
+        """(R,) ascending vertices that the release's loss looks at, of a mesh of so many vertices."""
+        return self._indices(known.rows, vertices)
+
+    def _indices(self, file: str, vertices: int) -> np.ndarray | None:
+        path = self.root / ARRAYS / file
+        if not file or not path.is_file():
             return None
         numbers = read_array(path).ravel()
         rows = np.unique(numbers.astype(np.int64))

@@ -23,8 +23,9 @@ class ReleasedSet:
 @dataclass(frozen=True)
 class ReleasedAnnotation:
     """One annotation. kind: "vertices", "blendshapes" or "flame". dim: numbers in a frame. unit: of the scaled values.
-    layout: channel names of weights. head_weight: λ of the paper's Eq. 2 in the release's settings. lips, rig: files
-    of the release's resources, indices of the lip vertices and the shapes that weights drive."""
+    layout: channel names of weights. head_weight: λ of the paper's Eq. 2 in the release's settings. lips, rig,
+    rows: files of the release's resources, indices of the lip vertices, the shapes that weights drive and indices of the
+    vertices that FLAME's loss looks at."""
 
     name: str
     kind: str
@@ -35,6 +36,7 @@ class ReleasedAnnotation:
     lips: str
     layout: str = ""
     rig: str = ""
+    rows: str = ""
     axes: str = "+X left, +Y up, +Z front"
 
 
@@ -99,7 +101,16 @@ ANNOTATIONS: dict[str, ReleasedAnnotation] = {
             "06_mesh_talk_mouth_idx.npy",
             axes=_AS_PUBLISHED,
         ),
-        ReleasedAnnotation("flame_params_from_dadhead", "flame", 413, 30.0, "flame", 1e-4, _FLAME_LIPS),
+        ReleasedAnnotation(
+            "flame_params_from_dadhead",
+            "flame",
+            413,
+            30.0,
+            "flame",
+            1e-4,
+            _FLAME_LIPS,
+            rows="flame_humanface_index.npy",
+        ),
     )
 }
 """By name; a model's default annotation is the first of them that it has a head for."""
