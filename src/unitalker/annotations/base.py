@@ -120,6 +120,12 @@ class Annotation:
             raise AnnotationError(unknown(f"template of {self.name!r}", name, self.templates))
         return self.templates[name]
 
+    def added(self, name: str | None = None) -> np.ndarray | None:
+        """(dim,) numbers that go onto every decoded frame of an identity, of the first where it has none of its own; None
+        for meshes, whose motion is told beside the neutral face."""
+        found = self.template(name if name in self.templates else None)
+        return found if found is not None and found.ndim == 1 else None
+
     def motion(self, values: np.ndarray, fps: float, **facts: Any) -> Motion:
         """Wrap values (T, dim) as a Motion of this annotation. `facts`: identity, provenance, template."""
         return Motion(values=values, names=self.names, fps=fps, annotation=self.name, unit=self.unit, **facts)

@@ -135,7 +135,7 @@ def read_clip(source: Source, clip: Clip, first: int = 0, last: int | None = Non
         gap = len(stored) / dataset.fps - whole / SAMPLE_RATE
         if abs(gap) > TOLERANCE:
             raise DataError(f"{dataset.name}/{clip.id}: the motion is {gap:+.2f} s longer than its audio.")
-        codes = _codes(source, np.array(stored[first:last], np.float32))
+        codes = _codes(source, np.array(stored[first:last], np.float32), source.identity(clip))
         residual = dataset.residual(clip)
         outside = None if residual is None else np.array(residual[first:last], np.float32)
     if clip.phones:
@@ -165,12 +165,14 @@ def _sound(dataset: Dataset, clip: Clip, start: int, stop: int | None) -> tuple[
     return samples, whole
 
 
-def _codes(source: Source, values: np.ndarray) -> np.ndarray:
+def _codes(source: Source, values: np.ndarray, identity: str) -> np.ndarray:
+    """Codes of stored numbers, without what animation adds to every frame of the identity."""
     annotation = source.annotation
     assert annotation is not None
     if source.dataset.stored == "codes":
         return values
-    return annotation.encode(_in_unit(source.dataset, annotation, values))
+    values, added = _in_unit(source.dataset, annotation, values), annotation.added(identity)
+    return annotation.encode(values if added is None else values - added)
 
 
 def _in_unit(dataset: Dataset, annotation: Annotation, values: np.ndarray) -> np.ndarray:

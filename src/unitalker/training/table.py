@@ -95,8 +95,9 @@ def compare(
 ) -> Comparison:
     """Animate a dataset's validation clips with both models and measure both; before=None: a resting face.
 
-    Each clip speaks as its own subject where a model knows it, else as the pivot. Channels that the dataset does not
-    vouch for (`known`) count on neither side. A dataset without validation clips is measured on another split.
+    Each clip speaks as its own subject where a model knows it, else as the pivot; a subject's own numbers are added to
+    the resting face too. Channels that the dataset does not vouch for (`known`) count on neither side. A dataset without
+    validation clips is measured on another split.
     """
     annotation = after.annotations[dataset.annotation]
     split = next(s for s in SPLITS if any(c.split == s for c in dataset.clips))
@@ -106,9 +107,11 @@ def compare(
         known = _known(dataset, annotation)
         truth = _truth(dataset, clip, annotation) * known
         for means, model in ((old, before), (new, after)):
-            made = None if model is None else _animated(model, dataset, clip, annotation, len(truth))
-            for real, guess in _pieces(truth, None if made is None else made * known):
-                means.add(_errors(mesh, annotation, real, guess))
+            made = _resting(dataset, clip, annotation, len(truth))
+            if model is not None:
+                made = _animated(model, dataset, clip, annotation, len(truth))
+            for real, guess in _pieces(truth, made):
+                means.add(_errors(mesh, real, guess * known))
         if progress:
             progress(done + 1, len(clips))
     unit = annotation.unit if mesh is None else mesh.unit
@@ -159,10 +162,21 @@ def _animated(
     return metrics.sample_at(made.values, made.fps, np.arange(frames) / dataset.fps)
 
 
-def _pieces(truth: np.ndarray, made: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+def _resting(dataset: Dataset, clip: Clip, annotation: Annotation, frames: int) -> np.ndarray:
+    """(T, D) a face that never moves: displacements of zero, or a head's numbers at rest and what the subject adds."""
+    if annotation.kind == "vertices":
+        return np.broadcast_to(np.float32(0), (frames, annotation.dim))
+    rest, added = (
+        annotation.decode(annotation.rest()[None]),
+        annotation.added(f"{dataset.name}/{clip.subject}"),
+    )
+    return np.broadcast_to(rest if added is None else rest + added, (frames, annotation.dim))
+
+
+def _pieces(truth: np.ndarray, made: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for start in range(0, len(truth), FRAMES):
         part = slice(start, start + FRAMES)
-        yield truth[part], None if made is None else made[part]
+        yield truth[part], made[part]
 
 
 def _known(dataset: Dataset, annotation: Annotation) -> np.ndarray:
@@ -172,15 +186,11 @@ def _known(dataset: Dataset, annotation: Annotation) -> np.ndarray:
     return np.isin(annotation.names, dataset.known).astype(np.float32)
 
 
-def _errors(
-    mesh: Surface | None, annotation: Annotation, truth: np.ndarray, made: np.ndarray | None
-) -> dict[str, np.ndarray]:
-    """Errors of n frames, (n,) each; made=None: the resting face."""
+def _errors(mesh: Surface | None, truth: np.ndarray, made: np.ndarray) -> dict[str, np.ndarray]:
+    """Errors of n frames, (n,) each."""
     if mesh is None:
-        rest = annotation.decode(annotation.rest()[None])
-        return {"RMS": np.square(truth - (rest if made is None else made)).mean(1)}
-    moved = mesh.displacements(truth)
-    guess = np.zeros_like(moved) if made is None else mesh.displacements(made)
+        return {"RMS": np.square(truth - made).mean(1)}
+    moved, guess = mesh.displacements(truth), mesh.displacements(made)
     errors = {"MVE": metrics.mve(moved, guess)}
     if mesh.lips is not None:
         errors = {
