@@ -63,6 +63,15 @@ def test_errors_are_those_of_the_model_the_run_names(tmp_path: Path, rows: tuple
     np.testing.assert_allclose(alone, numbers, rtol=1e-5)
 
 
+def test_errors_in_metres_without_those_of_numbers_are_the_releases(tmp_path: Path) -> None:
+    config, model = flame_run(tmp_path, dataclasses.replace(CARD, error_metres=1.0, head_weight=0.0))
+    face = load_sources(config, cards=tmp_path / "cards")[1]["dad"]
+    guess, true = 0.3 * np.random.default_rng(0).standard_normal((2, 4, DIM)).astype(np.float32)
+    naive = np.square((seen(model, guess) - seen(model, true))[:, list(ROWS)]).mean((1, 2))
+    got = face.loss(torch.tensor(guess), torch.tensor(true)).numpy()
+    np.testing.assert_allclose(got, naive, rtol=1e-4)
+
+
 def test_validation_is_lve_of_the_skinned_lips(tmp_path: Path) -> None:
     config, model = flame_run(tmp_path, validate_epochs=1, ema=0.9, lr=3e-3)
     told: list[str] = []

@@ -134,5 +134,6 @@ def _vertices(card: dict[str, Any], arrays: dict[str, np.ndarray], shared: dict[
 
 def _flame(card: dict[str, Any], arrays: dict[str, np.ndarray], shared: dict[str, Any]) -> Annotation:
     own = {"active": tuple(card["active"]), "relative": card.get("relative", True)}
+    own["error_metres"] = float(card.get("error_metres", 0.01))
     own["rows"] = tuple(arrays.get("rows", np.zeros(0, int)).tolist())
     return FlameAnnotation(**shared, **own, names=tuple(card["names"]))

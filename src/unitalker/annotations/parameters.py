@@ -29,13 +29,15 @@ class FlameAnnotation(Annotation):
 
     model: the FLAME model for vertices and for the vertex part of the loss; without it the loss is over the numbers
     alone. rows: the model's vertices that the loss looks at (the face region); empty means all. relative: codes are
-    differences from rest; else they are the numbers themselves.
+    differences from rest; else they are the numbers themselves. error_metres: metres in the length that vertex errors
+    count in: a centimetre here, a metre in the release.
     """
 
     active: tuple[int, ...] = ()
     model: FlameModel | None = field(default=None, compare=False)
     rows: tuple[int, ...] = ()
     relative: bool = True
+    error_metres: float = 0.01
 
     kind = "flame"
 
@@ -131,18 +133,20 @@ class FlameAnnotation(Annotation):
         mask: torch.Tensor | None = None,
         residual: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Mean squared vertex error of the face region in cm² (after skinning) + λ · mean squared number error."""
+        """Mean squared vertex error of the face region (after skinning) over `error_metres`² + λ · mean squared number
+        error."""
         if mask is not None:
             predicted = true + (predicted - true) * mask
         numbers = (predicted - true).square().mean(-1)
         if self.model is None:
             return numbers
-        gap = 100 * (self._skinned(predicted) - self._skinned(true))
+        gap = (self._skinned(predicted) - self._skinned(true)) / self.error_metres
         return gap.square().mean((-1, -2)) + self.head_weight * numbers
 
     def card(self) -> dict[str, Any]:
-        """See Annotation.card; adds the channel names, the active columns and what codes are relative to."""
+        """See Annotation.card; adds the channel names, the active columns, what codes are relative to, the unit of errors."""
         own = {"names": list(self.names), "active": list(self.active), "relative": self.relative}
+        own["error_metres"] = self.error_metres
         return super().card() | own
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -68,7 +68,11 @@ def annotations_of(
         shared["regions"] = _regions(known, resources)
         if known.kind == "flame":
             rows = resources.rows(known, FLAME_VERTICES) if resources else None
-            own = {"relative": False, "rows": () if rows is None else tuple(rows.tolist())}
+            own = {
+                "relative": False,
+                "error_metres": 1.0,
+                "rows": () if rows is None else tuple(rows.tolist()),
+            }
             made[name] = FlameAnnotation(**shared, names=FLAME_NAMES, **own)
             continue
         basis = _basis(name, size, folder) if size < known.dim else None

@@ -107,7 +107,7 @@ ANNOTATIONS: dict[str, ReleasedAnnotation] = {
             413,
             30.0,
             "flame",
-            1e-4,
+            0.0,
             _FLAME_LIPS,
             rows="flame_humanface_index.npy",
         ),
