@@ -117,9 +117,26 @@ def test_table_of_vertices_is_what_the_formulas_say(tmp_path: Path) -> None:
     change = 100 * (found.after["MVE"] / found.before["MVE"] - 1)
     mve = f"| {found.before['MVE'] * 10:.4g} | {found.after['MVE'] * 10:.4g} | {change:+.1f} % |"
     assert rows[0] == "| on | figure | before: old | after: new | change |"
-    assert rows[-1] == "| set val, 1 clips | MVE, mm " + mve and len(rows) == 5
+    assert rows[4] == "| set val, 1 clip | MVE, mm " + mve
+    assert rows[5:] == ["", "set, identities: own 1 clip."]
     far = dataclasses.replace(found, before={"MVE": 0.001}, after={"MVE": 0.0246})
-    assert table([far], "old", "new").endswith("| MVE, mm | 0.01 | 0.246 | × 24.6 |")
+    assert "| MVE, mm | 0.01 | 0.246 | × 24.6 |\n" in table([far], "old", "new")
+
+
+def test_both_sides_of_a_table_speak_as_one_identity(tmp_path: Path) -> None:
+    dataset = make_set(tmp_path / "set")
+    card = load_card(tmp_path / "set" / "annotations" / "set.json")
+    knows = save_model(tmp_path / "knows", dataset, card)
+    strange = save_model(tmp_path / "not", dataclasses.replace(dataset, name="other"), card)
+    other = tensors(strange)
+    assert all(torch.equal(value, other[key]) for key, value in tensors(knows).items())
+    own, pivot = (Animator(checkpoint.load(folder)) for folder in (knows, strange))
+    known = compare(dataset, own, own)
+    assert known.before == known.after and known.notes[0] == "set, identities: own 1 clip."
+    for after, before in ((own, pivot), (pivot, own)):
+        found = compare(dataset, after, before)
+        assert found.before == found.after != known.after
+        assert found.notes[0] == "set, identities: pivot 1 clip."
 
 
 def test_before_a_new_annotation_stands_the_resting_face(tmp_path: Path) -> None:

@@ -95,27 +95,29 @@ def compare(
 ) -> Comparison:
     """Animate a dataset's validation clips with both models and measure both; before=None: a resting face.
 
-    Each clip speaks as its own subject where a model knows it, else as the pivot; a subject's own numbers are added to
-    the resting face too. Channels that the dataset does not vouch for (`known`) count on neither side. A dataset without
+    Each clip speaks as its own subject where both models know it, else as the pivot in both, which the notes count; a
+    subject's own numbers are added to the resting face too. Channels that the dataset does not vouch for (`known`) count on neither side. A dataset without
     validation clips is measured on another split.
     """
     annotation = after.annotations[dataset.annotation]
     split = next(s for s in SPLITS if any(c.split == s for c in dataset.clips))
     clips, mesh = dataset.split(split), surface(annotation)
-    old, new = _Means(), _Means()
+    old, new, own = _Means(), _Means(), 0
     for done, clip in enumerate(clips):
+        who = _identity(dataset, clip, after, before)
+        own += who != PIVOT
         known = _known(dataset, annotation)
         truth = _truth(dataset, clip, annotation) * known
         for means, model in ((old, before), (new, after)):
             made = _resting(dataset, clip, annotation, len(truth))
             if model is not None:
-                made = _animated(model, dataset, clip, annotation, len(truth))
+                made = _animated(model, dataset, clip, annotation, who, len(truth))
             for real, guess in _pieces(truth, made):
                 means.add(_errors(mesh, real, guess * known))
         if progress:
             progress(done + 1, len(clips))
     unit = annotation.unit if mesh is None else mesh.unit
-    notes = _notes(dataset, split)
+    notes = [_spoken(dataset, own, len(clips) - own), *_notes(dataset, split)]
     return Comparison(dataset.name, split, len(clips), unit, old.result(), new.result(), notes)
 
 
@@ -148,15 +150,20 @@ def _truth(dataset: Dataset, clip: Clip, annotation: Annotation) -> np.ndarray:
     return by_name(values, dataset.names, annotation.names) if named else values
 
 
-def _animated(
-    model: Animator, dataset: Dataset, clip: Clip, annotation: Annotation, frames: int
-) -> np.ndarray:
+def _identity(dataset: Dataset, clip: Clip, *models: Animator | None) -> str:
+    """The clip's own identity where all models know it, else the pivot: one for both sides of a row."""
     who = f"{dataset.name}/{clip.subject}"
+    return who if all(who in model.identities for model in models if model is not None) else PIVOT
+
+
+def _animated(
+    model: Animator, dataset: Dataset, clip: Clip, annotation: Annotation, who: str, frames: int
+) -> np.ndarray:
     name = annotation.name
     made = model.animate(
         dataset.recording(clip),
         annotations=[name],
-        identity=who if who in model.identities else PIVOT,
+        identity=who,
         fps=dataset.fps,
     )[name]
     return metrics.sample_at(made.values, made.fps, np.arange(frames) / dataset.fps)
@@ -200,6 +207,16 @@ def _errors(mesh: Surface | None, truth: np.ndarray, made: np.ndarray) -> dict[s
     return errors
 
 
+def _spoken(dataset: Dataset, own: int, pivot: int) -> str:
+    """Which identities both sides spoke as."""
+    told = [f"{name} {_clips(count)}" for name, count in (("own", own), ("pivot", pivot)) if count]
+    return f"{dataset.name}, identities: {', '.join(told)}."
+
+
+def _clips(count: int) -> str:
+    return f"{count} clip{'' if count == 1 else 's'}"
+
+
 def _notes(dataset: Dataset, split: str) -> list[str]:
     notes = []
     if split != SPLITS[0]:
@@ -221,7 +238,7 @@ def table(found: Sequence[Comparison], before: str, after: str) -> str:
             change = _change(new / old) if old > 0 else ""
             figure = f"{name}, {unit}{'²' if power == 2 else ''}"
             lines.append(
-                f"| {one.dataset} {one.split}, {one.clips} clips | {figure} | {old:.4g} | {new:.4g} | {change} |"
+                f"| {one.dataset} {one.split}, {_clips(one.clips)} | {figure} | {old:.4g} | {new:.4g} | {change} |"
             )
     notes = [note for one in found for note in one.notes]
     return "\n".join([*lines, *([""] if notes else []), *notes])
