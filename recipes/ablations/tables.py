@@ -13,7 +13,7 @@ import numpy as np
 from .data import NAMES
 from .intervals import interval, paired
 from .measure import FOREIGN, OWN
-from .settings import Setting, adaptors, core, singles, tuned
+from .settings import Setting, adaptors, core, rates, singles, tuned, widths
 
 Runs = dict[str, dict[int, dict[str, Any]]]
 """Setting → seed → a run's figures."""
@@ -28,6 +28,12 @@ LABELS = {
     "after-decoder": "adaptor after the decoder",
     "long-full": "full, three sets, longer",
     "long-no-pivot": "the same without pivot identity",
+}
+
+PARTS = {
+    "full": "PCA, warm-up",
+    "vanilla": "neither, vertices in m",
+    "cm": "neither, vertices in cm",
 }
 
 
@@ -115,7 +121,7 @@ def identity_table(runs: Runs) -> str:
                 gap = "" if identity == OWN else change(runs, setting, names, setting, (identity, OWN))
                 lost = change(runs, setting, names, base, (identity, identity)) if base else ""
                 rows.append([LABELS[setting], seeds(runs, setting), identity, *cells, gap, lost])
-    head = ["", "seeds", "identity", *NAMES, "against own, %", "against with pivot identity, %"]
+    head = ["", "seeds", "identity", *NAMES, "against own, %", "against the same with pivot identity, %"]
     return markdown(head, rows)
 
 
@@ -160,16 +166,24 @@ def growth_table(runs: Runs) -> str:
 def width_table(runs: Runs) -> str:
     """Decoder widths with and without PCA and warm-up."""
     rows = []
-    for name in sorted((n for n in runs if n.startswith("wide-")), key=_width_order):
-        _, width, *sets, pieces = name.split("-")
-        cells = [share(runs, name, n) if n in sets else "" for n in ("d0", "d1")]
-        rows.append([", ".join(sets), width, pieces, seeds(runs, name), *cells])
-    return markdown(["trained on", "width", "parts", "seeds", "d0", "d1"], rows)
+    for setting in widths():
+        if setting.name in runs:
+            cells = [share(runs, setting.name, n) if n in setting.datasets else "" for n in ("d0", "d1")]
+            parts = PARTS[setting.name.rsplit("-", 1)[1]]
+            trained = ", ".join(setting.datasets)
+            rows.append([trained, str(setting.width), parts, seeds(runs, setting.name), *cells])
+    return markdown(["trained on", "width", "", "seeds", "d0", "d1"], rows)
 
 
-def _width_order(name: str) -> tuple[str, int, str]:
-    _, width, *sets, pieces = name.split("-")
-    return "-".join(sets), int(width), pieces
+def rate_table(runs: Runs) -> str:
+    """Other learning rates."""
+    rows = []
+    for setting in rates():
+        if setting.name in runs:
+            cells = [share(runs, setting.name, n) for n in NAMES]
+            label = LABELS[setting.name.rsplit("-", 1)[1]]
+            rows.append([label, f"{setting.rate:g}", seeds(runs, setting.name), *cells])
+    return markdown(["", "rate", "seeds", *NAMES], rows)
 
 
 def report(root: Path) -> str:
@@ -181,5 +195,6 @@ def report(root: Path) -> str:
         "All datasets": scale_table(runs),
         "More and more datasets, LVE on d1": growth_table(runs),
         "Decoder widths": width_table(runs),
+        "Learning rates": rate_table(runs),
     }
     return "\n".join(f"### {title}\n\n{table}" for title, table in parts.items() if table)
