@@ -26,6 +26,9 @@ def model(tmp_path_factory):
     heads = [
         BlendshapeAnnotation("arkit52", 60, "weight", layout("arkit52").names),
         BlendshapeAnnotation("arkit51", 30, "weight", layout("arkit51").names),
+        BlendshapeAnnotation("own", 30, "weight", ("JawOpen", "wobble", "sneer_up", "gulp", "huff")),
+        BlendshapeAnnotation("strange", 30, "weight", ("wobble", "gulp")),
+        VertexAnnotation("bare", 25, "m", vertex_names(6), templates={"set/anna": rig.vertices}),
         VertexAnnotation(
             "six", 25, "m", vertex_names(6), templates={"set/anna": rig.vertices}, faces=rig.faces
         ),
@@ -188,6 +191,45 @@ def test_a_rig_of_another_mesh_is_refused_before_anything_is_written(here, model
     assert "moves 6 vertices" in capsys.readouterr().err and names(here) == set()
 
 
+@pytest.mark.parametrize("suffix", ["csv", "glb"])
+def test_channels_without_a_place_are_told(here, model, capsys, suffix):
+    argv = [
+        "animate",
+        "a.wav",
+        "-o",
+        f"f.{suffix}",
+        "-o",
+        "f.npz",
+        "--annotation",
+        "own",
+        "--model",
+        str(model),
+    ]
+    assert main(argv) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == (
+        f".{suffix} has no place for 4 of the 5 channels of own, which are left out: wobble, sneer_up, gulp, …."
+    )
+    assert len(lines) == 3 and read("f.npz").names == ("JawOpen", "wobble", "sneer_up", "gulp", "huff")
+    assert main([*argv, "--quiet"]) == 0 and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("suffix", ["csv", "glb", "mp4"])
+def test_files_without_a_place_for_any_channel_are_refused(here, model, capsys, suffix):
+    argv = ["animate", "a.wav", "-o", "f.npz", "-o", f"f.{suffix}", "--annotation", "strange"]
+    assert main([*argv, "--model", str(model)]) == 2
+    told = capsys.readouterr().err
+    assert "No channel of strange (wobble, gulp) has a place in" in told and names(here) == set()
+
+
+@pytest.mark.parametrize("suffix", ["glb", "mp4"])
+def test_meshes_without_triangles_are_refused_with_both_ways_out(here, model, capsys, suffix):
+    argv = ["animate", "a.wav", "-o", "f.npz", "-o", f"f.{suffix}", "--annotation", "bare"]
+    assert main([*argv, "--model", str(model)]) == 2
+    told = capsys.readouterr().err
+    assert "--rig" in told and "unitalker import" in told and "--resources" in told and names(here) == set()
+
+
 def test_film_of_a_mesh(here, model):
     import av
 
@@ -243,6 +285,9 @@ def test_models(model, capsys):
         "arkit52": 52,
         "arkit51": 51,
         "six": 18,
+        "bare": 18,
+        "own": 5,
+        "strange": 2,
     }
     assert main(["models", "nobody"]) == 2
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from test_layouts import CSV_HEADER
 from unitalker.annotations.layouts import convert, layout
-from unitalker.errors import AnnotationError, ExportError
-from unitalker.export import WRITERS, check, csv_livelink, read, write
+from unitalker.errors import ExportError
+from unitalker.export import WRITERS, check, check_channels, csv_livelink, read, write
 from unitalker.files import atomic
 from unitalker.motion import Motion
 
@@ -266,9 +266,16 @@ def test_csv_holds_only_weights(tmp_path):
         match=r"but the motion of head holds vertices, not weights. Formats that can hold it: .json",
     ):
         write(mesh(), tmp_path / "a.csv")
-    with pytest.raises(AnnotationError, match="shares no channel name"):
+    with pytest.raises(ExportError, match=r"No channel of x \(smirk\) has a place in Live Link Face"):
         write(Motion(np.zeros((1, 1)), ("smirk",), 30, "x", "weight"), tmp_path / "a.csv")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["arkit52", "arkit51", "3detf52", "facegood116"])
+@pytest.mark.parametrize("suffix", ["csv", "glb", "mp4", "json"])
+def test_layouts_that_the_package_knows_lose_no_channel(name, suffix):
+    names = layout(name).names
+    assert check_channels(f"a.{suffix}", Motion(np.zeros((1, len(names))), names, 30, name, "weight")) == ()
 
 
 def test_provenance_must_be_json(tmp_path):

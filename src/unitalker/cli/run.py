@@ -15,12 +15,14 @@ from unitalker.cli.choices import Choices, check_source
 from unitalker.cli.plan import Job
 from unitalker.cli.progress import bar, watched
 from unitalker.errors import AudioError, UniTalkerError
-from unitalker.export import check_unit, format_of, write
-from unitalker.export.base import check_mesh, mesh_rig
+from unitalker.export import check_channels, check_unit, format_of, write
+from unitalker.export.base import check_mesh, mesh_rig, some
+from unitalker.motion import Motion
+from unitalker.rig import builtin_head
 
 if TYPE_CHECKING:
     from unitalker.animation.animator import Animator, Request
-    from unitalker.motion import Motion
+    from unitalker.annotations.base import Annotation
     from unitalker.rig.rig import Rig
 
 HEADS = (".glb", ".mp4")
@@ -46,9 +48,25 @@ class Run:
         self.request = self._request()
         for path in {path.suffix: path for job in reversed(jobs) for path in reversed(job.outputs)}.values():
             for annotation in self.request.annotations:
-                check_unit(path, annotation.unit, annotation.name)
-                if self.rig and path.suffix.lower() in HEADS and isinstance(annotation, VertexAnnotation):
-                    check_mesh(annotation.name, annotation.dim, self.rig)
+                self._check(path, annotation)
+
+    def _check(self, path: Path, annotation: Annotation) -> None:
+        """Raises ExportError for numbers that the file cannot hold; tells of channels that it leaves out."""
+        check_unit(path, annotation.unit, annotation.name)
+        if isinstance(annotation, VertexAnnotation):
+            rig = self.rig or (None if annotation.faces is not None else builtin_head())
+            if rig and path.suffix.lower() in HEADS:
+                check_mesh(annotation.name, annotation.dim, rig)
+            return
+        nothing = np.zeros((0, len(annotation.names)), np.float32)
+        motion = Motion(nothing, annotation.names, annotation.fps, annotation.name, annotation.unit)
+        lost = check_channels(path, motion, self.rig)
+        if lost and not self.picked.quiet:
+            print(
+                f"{path.suffix} has no place for {len(lost)} of the {len(annotation.names)} channels of "
+                f"{annotation.name}, which are left out: {some(lost)}.",
+                file=sys.stderr,
+            )
 
     def _request(self) -> Request:
         """The checked names. Raises AnnotationError, ModelError or ConfigError with the nearest ones."""
@@ -138,8 +156,6 @@ class Run:
         annotation = self.animator.annotations[motion.annotation]
         if self.rig is not None or not isinstance(annotation, VertexAnnotation):
             return self.rig
-        from unitalker.rig import builtin_head
-
         if annotation.faces is None or np.array_equal(builtin_head().faces, annotation.faces):
             return None
         return mesh_rig(motion, annotation.faces, annotation.metres)

@@ -47,6 +47,10 @@ WRITERS: dict[str, Format] = {
 }
 
 
+PLACES = ("csv_livelink", "glb", "mp4_motion")
+"""Modules of the formats that hold some named weights only: the layout's, or the rig's."""
+
+
 def format_of(path: str | Path) -> Format:
     """The format that a file's suffix names. Raises ExportError, listing those that exist, for any other."""
     suffix = Path(path).suffix
@@ -68,6 +72,22 @@ def check_unit(path: str | Path, unit: str, annotation: str) -> None:
             f"Cannot write {path}: {chosen.about} holds {kind}, but {annotation} holds {given}. "
             f"Formats that can hold it: {able}."
         )
+
+
+def check_channels(path: str | Path, motion: Motion, rig: Rig | None = None) -> tuple[str, ...]:
+    """Channels of a weight motion (its frames are not looked at) that the format, or the rig, has no place for.
+
+    rig: as in `write`. Raises ExportError where no channel has a place; .json and .npz have one for all.
+    """
+    if motion.unit != "weight" or format_of(path).module not in PLACES:
+        return ()
+    from unitalker.annotations.layouts import layout
+    from unitalker.export.base import Options, head_rig, left_out
+
+    if format_of(path).module == "csv_livelink":
+        return left_out(motion, layout("livelink_csv").names, "Live Link Face's CSV")
+    shown = head_rig(Options(rig))
+    return left_out(motion, shown.shape_names, f"rig {shown.name!r}")
 
 
 def check(path: str | Path) -> None:
@@ -102,6 +122,7 @@ def write(
 
     goal = Path(path)
     check_unit(goal, motion.unit, f"the motion of {motion.annotation}")
+    check_channels(goal, motion, rig)
     check(goal)
     module = import_module(f"unitalker.export.{format_of(goal).module}")
     module.write(motion, goal, Options(rig, sound, rate, size, view, progress))

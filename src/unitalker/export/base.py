@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,20 +52,41 @@ def need_frames(motion: Motion, what: str) -> None:
         raise ExportError(f"The motion of {motion.annotation} has no frames, so there is no {what} to write.")
 
 
+def left_out(motion: Motion, places: Sequence[str], where: str) -> tuple[str, ...]:
+    """The channels of a weight motion that have no place of their name, after a shipped rule where one is needed.
+
+    Only names are looked at. where: what the places are, for the sentence. Raises ExportError where no channel
+    has one.
+    """
+    known = {channel_key(name) for name in places}
+    alone = tuple(name for name in motion.names if channel_key(name) not in known)
+    if len(alone) < len(motion.names):
+        return alone
+    rule = rule_for(motion)
+    if rule is None:
+        raise ExportError(
+            f"No channel of {motion.annotation} ({some(motion.names)}) has a place in {where} "
+            f"({some(places)}): they share no name. Write .npz or .json, which hold any channels."
+        )
+    return left_out(convert(motion.with_values(motion.values[:0]), rule.target), places, where)
+
+
+def some(names: Sequence[str], limit: int = 3) -> str:
+    """The first few names of many."""
+    return ", ".join(names[:limit]) + (", …" if len(names) > limit else "")
+
+
 def rig_weights(motion: Motion, rig: Rig) -> tuple[np.ndarray, tuple[str, ...]]:
     """(T, K) weights in the rig's shape order, and the motion's channels that the rig lacks.
 
     A motion whose channels belong to another rig's convention is converted by the shipped rule first.
     Raises ExportError where rig and motion share no shape.
     """
+    left_out(motion, rig.shape_names, f"rig {rig.name!r}")
     column = {channel_key(name): i for i, name in enumerate(motion.names)}
     if not any(channel_key(name) in column for name in rig.shape_names):
         rule = rule_for(motion)
-        if rule is None:
-            raise ExportError(
-                f"The motion of {motion.annotation} ({', '.join(motion.names[:3])}, …) moves nothing on rig "
-                f"{rig.name!r} ({', '.join(rig.shape_names[:3])}, …): they share no shape name."
-            )
+        assert rule is not None
         return rig_weights(convert(motion, rule.target), rig)
     weights = np.zeros((len(motion), len(rig.shape_names)), np.float32)
     used: set[int] = set()
@@ -98,7 +119,8 @@ def check_mesh(annotation: str, channels: int, rig: Rig) -> None:
     if channels != 3 * len(rig.vertices):
         raise ExportError(
             f"The motion of {annotation} moves {channels // 3} vertices, but rig {rig.name!r} has "
-            f"{len(rig.vertices)}; give the rig of that mesh with --rig, or write .npz or .json."
+            f"{len(rig.vertices)}; give the rig of that mesh with --rig, or write .npz or .json. A checkpoint that "
+            "was imported gets the triangles of its meshes by unitalker import with --resources FOLDER."
         )
 
 
