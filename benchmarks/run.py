@@ -24,6 +24,7 @@ BENCHES = (
     "processes",
     "sharding",
     "corpora",
+    "doctor",
 )
 LONG = ("data_efficiency",)
 """Benches that take half an hour and more; they run when they are asked for."""

@@ -112,11 +112,12 @@ def test_sentences_tell_number_and_place(spoilt: Examination) -> None:
     assert told["not finite"] == "1 frames hold NaN or infinite numbers."
 
 
-@pytest.mark.parametrize("form", ["weights", "vertices"])
+@pytest.mark.parametrize("form", ["weights", "vertices", "vertices the other way round"])
 def test_planted_offsets_are_found_within_20_ms(tmp_path: Path, form: str) -> None:
     planted = np.random.default_rng(3).uniform(0.04, 0.4, 12) * np.tile([1, -1], 6)
     faults = {i: (lambda m, s, x=x: (late(m, x), s)) for i, x in enumerate(planted)}
-    mesh = np.random.default_rng(4).normal(0, 0.003, (len(NAMES), 900)) if form == "vertices" else None
+    mesh = np.random.default_rng(4).normal(0, 0.003, (len(NAMES), 900)) * (-1 if "other" in form else 1)
+    mesh = None if form == "weights" else mesh
     seen = examine(write_set(tmp_path / form, faults, mesh=mesh), heard)
     found = np.array([s.numbers["offset_ms"] for s in seen.sequences])
     assert np.abs(found - 1000 * planted).max() <= 20
@@ -140,6 +141,13 @@ def test_broken_files_are_named_and_the_rest_is_examined(tmp_path: Path) -> None
     assert "'c0.npy' of the manifest is missing" in told[0] and "'c1.wav'" in told[1]
     assert "c2.npy is not a readable npy array" in told[2] and "its audio cannot be read" in told[3]
     assert "points outside its folder" in told[4] and told[5] == ""
+
+
+def test_faces_at_rest_to_no_voice_are_as_they_should_be(tmp_path: Path) -> None:
+    dataset = write_set(tmp_path / "rest", {i: lambda m, s: (0 * m, s) for i in range(3)}, clips=3)
+    clips = tuple(replace(c, subject="any") for c in dataset.clips)
+    assert examine(replace(dataset, clips=clips), heard).findings == ((), (), ())
+    assert "still" in kinds(examine(dataset, heard), 0)
 
 
 def test_a_set_without_readable_motion_is_refused(tmp_path: Path) -> None:

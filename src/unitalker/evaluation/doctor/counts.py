@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 
 from unitalker.data.dataset import Dataset
+from unitalker.data.importers.corpus import UNUSED
 from unitalker.data.importers.expected import Expected
-from unitalker.motion import frame_count
+from unitalker.errors import DataError
 
 CLOSE = 0.02
 """Share by which hours may differ."""
@@ -25,21 +27,15 @@ class Count:
 
 def count(dataset: Dataset, expected: Expected) -> list[Count]:
     """The dataset beside the published table, number by number."""
-    clips, frames = Counter[str](), Counter[str]()
-    for clip in dataset.clips:
-        clips[clip.split] += 1
-        frames[clip.split] += frame_count(clip.seconds, dataset.fps)
+    clips = Counter(clip.split for clip in dataset.clips)
     out = [_equal(f"sequences, {split}", clips[split], n) for split, n in expected.clips.items()]
-    out += [
-        _equal(f"frames, {split}", frames[split], n)
-        for split, n in expected.frames.items()
-        if dataset.fps == expected.fps
-    ]
-    out += [
-        _equal(f"sequences, {s}", n, 0)
-        for s, n in clips.items()
-        if expected.clips and s not in expected.clips
-    ]
+    if dataset.fps == expected.fps:
+        out += [
+            _equal(f"frames, {split}", _frames(dataset, split), n) for split, n in expected.frames.items()
+        ]
+    if expected.clips:
+        others = [split for split in clips if split not in expected.clips and split != UNUSED]
+        out += [_equal(f"sequences, {split}", clips[split], 0) for split in others]
     if expected.subjects:
         out.append(_equal("subjects", len(set(dataset.subjects)), len(expected.subjects)))
     if expected.hours:
@@ -55,6 +51,16 @@ def absent(dataset: Dataset, expected: Expected) -> list[str]:
     """What is known by name and not there: subjects, and what the importer could not use."""
     gone = [f"subject {name}" for name in expected.subjects if name not in dataset.subjects]
     return gone + [str(line) for line in dataset.extra.get("problems", ())]
+
+
+def _frames(dataset: Dataset, split: str) -> int:
+    """Frames of the split's motion; clips that cannot be read have none."""
+    total = 0
+    for clip in dataset.clips:
+        if clip.split == split:
+            with suppress(DataError):
+                total += len(dataset.motion(clip))
+    return total
 
 
 def _equal(what: str, found: float, published: float) -> Count:

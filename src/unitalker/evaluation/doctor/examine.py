@@ -89,13 +89,11 @@ def _offsets(seen: list[Sequence], how: Reading, search_s: float, limits: Limits
 
 
 def _turned(traces: list[offset.Trace], search_s: float) -> list[offset.Trace]:
-    """The traces with the mouth's curve turned round where, over all, it goes against what the sound suggests."""
-    long = [t for t in traces if len(t) > 2 * search_s * offset.GRID]
-    mean = np.mean(
-        [offset.correlations(t.mouth, t.heard_mouth, search_s)[:, 0] for t in long] or [np.ones(1)], axis=0
-    )
-    sign = 1.0 if mean.max() >= -mean.min() else -1.0
-    return [replace(t, mouth=sign * t.mouth) for t in traces]
+    """The traces with the mouth's curve turned round where that agrees better with what the sound suggests: over all
+    clips, each at its best lag, for their offsets may differ."""
+    curves = [offset.correlations(t.mouth, t.heard_mouth, search_s)[:, 0] for t in traces]
+    upright, turned = (sum(max(float((sign * r).max()), 0.0) ** 2 for r in curves) for sign in (1, -1))
+    return [replace(t, mouth=-t.mouth) for t in traces] if turned > upright else traces
 
 
 def _usual(seen: list[Sequence]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
-from unitalker.data.dataset import Dataset
+from unitalker.data.dataset import ANY, Dataset
 from unitalker.evaluation.doctor.sequence import Sequence
 
 KEEP, SHIFT, EXCLUDE = "keep", "shift", "exclude"
@@ -14,12 +14,17 @@ KEEP, SHIFT, EXCLUDE = "keep", "shift", "exclude"
 
 @dataclass(frozen=True)
 class Limits:
-    """From which value on a number is a finding. tolerance_ms: offsets up to here are in time; 45 ms of early sound is
-    what viewers begin to notice (ITU-R BT.1359). sure: least confidence of an offset that is acted on."""
+    """From which value on a number is a finding.
+
+    tolerance_ms: offsets up to here are in time; 45 ms of early sound is what viewers begin to notice (ITU-R BT.1359).
+    sure: least confidence of an offset that is acted on. least_s: shorter clips are not judged by slip and mismatch.
+    """
 
     tolerance_ms: float = 45.0
     sure: float = 0.9
-    slip_gain_nats: float = 8.0
+    slip_gain_nats: float = 12.0
+    slip_match_ratio: float = 0.7
+    least_s: float = 2.5
     match_ratio: float = 0.5
     duration_s: float = 0.1
     silent_dbfs: float = -50.0
@@ -56,7 +61,10 @@ class Finding:
 
 
 def judge(seen: Sequence, dataset: Dataset, limits: Limits) -> list[Finding]:
-    """Everything that is wrong with a clip, the gravest first."""
+    """Everything that is wrong with a clip, the gravest first. Faces at rest to sounds that are no voice (the subject
+    `any`) have no more than files and weights to be wrong."""
+    if seen.clip.subject == ANY:
+        return [*_files(seen), *_weights(seen, set(), limits)]
     found = [*_files(seen), *_sound(seen, limits), *_size(seen, dataset, limits), *_time(seen, limits)]
     found += _frames(seen, {f.kind for f in found}, limits)
     found += [*_weights(seen, {f.kind for f in found}, limits), *_sides(seen, limits)]
@@ -90,15 +98,17 @@ def _time(seen: Sequence, limits: Limits) -> Iterator[Finding]:
         yield Finding("duration", text)
     if "offset_ms" not in n or n.get("loudness_dbfs", 0) < limits.silent_dbfs:
         return
-    late, stranger = n["offset_ms"], limits.match_ratio * n["usual_match"]
-    if n.get("slip_gain_nats", 0) > limits.slip_gain_nats and n["slip_match"] >= stranger:
+    late, sure = n["offset_ms"], n["offset_confidence"] >= limits.sure
+    long, in_time = n["sound_s"] >= limits.least_s, sure and abs(late) <= limits.tolerance_ms
+    slips = n.get("slip_gain_nats", 0) > limits.slip_gain_nats
+    if long and slips and n["slip_match"] >= limits.slip_match_ratio * n["usual_match"]:
         way = "earlier: frames are missing" if n["slip_ms"] < 0 else "later: frames were added"
         where = f"From about {n['slip_at_s']:.1f} s on the motion is {abs(n['slip_ms']):.0f} ms"
         yield Finding("slip", f"{where} {way}, or the clocks differ.", EXCLUDE)
-    elif n["match"] < stranger:
+    elif long and n["match"] < limits.match_ratio * n["usual_match"] and not in_time:
         told = f"match {n['match']:.2f}, usual {n['usual_match']:.2f}"
         yield Finding("mismatch", f"Face and sound do not belong together at any offset ({told}).", EXCLUDE)
-    elif abs(late) > limits.tolerance_ms and n["offset_confidence"] >= limits.sure:
+    elif sure and not in_time:
         way = "late" if late > 0 else "early"
         text = f"The motion is {abs(late):.0f} ms {way} (confidence {n['offset_confidence']:.2f})."
         yield Finding("offset", text, SHIFT)

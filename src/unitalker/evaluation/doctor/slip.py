@@ -60,8 +60,8 @@ def _agreement(ear: Ear, trace: Trace, most: int, splits: np.ndarray) -> tuple[n
         moved = padded[start : start + len(b)]
         both, felt = np.cumsum(moved * b, axis=0), np.cumsum(moved * moved, axis=0)
         before.append(_part(both[splits], felt[splits], heard[splits], share) @ ear.weights)
-        rest = (x[-1] - x[splits] for x in (both, felt, heard))
-        after.append(_part(*rest, 1 - share) @ ear.weights)
+        rest = [x[-1] - x[splits] for x in (both, felt, heard)]
+        after.append(_part(rest[0], rest[1], rest[2], 1 - share) @ ear.weights)
         whole = max(whole, float(_part(both[-1], felt[-1], heard[-1], 1.0) @ ear.weights))
     return np.stack(before), np.stack(after), whole
 
@@ -72,7 +72,7 @@ def _part(both: np.ndarray, felt: np.ndarray, heard: np.ndarray, share: np.ndarr
 
 def _match(ear: Ear, trace: Trace, at: int, lags: tuple[int, int]) -> float:
     """Weighted correlation of the pairs with each part of the motion moved by its own lag."""
-    moved = np.arange(len(trace)) + np.where(np.arange(len(trace)) < at, *lags)
+    moved = np.arange(len(trace)) + np.where(np.arange(len(trace)) < at, lags[0], lags[1])
     inside = (moved >= 0) & (moved < len(trace))
     a, b = trace.motion[moved[inside]] @ ear.face, trace.heard[inside] @ ear.sound
     a, b = a - a.mean(0), b - b.mean(0)
