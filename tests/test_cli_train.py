@@ -1,6 +1,7 @@
 """`unitalker train` and `evaluate` through the real command line, on a dataset of a few seconds made here."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -78,6 +79,32 @@ def test_train_stop_go_on_and_use(dataset, tmp_path, monkeypatch, capsys):
     assert main(["evaluate", "whole/model", str(dataset), "-o", "figures.json"]) == 0
     assert "jawOpen" in capsys.readouterr().out
     assert json.loads((tmp_path / "figures.json").read_text())["facts"]["clips"] == 1
+
+
+@pytest.fixture(scope="module")
+def finished(dataset, tmp_path_factory):
+    """A run of four steps that came to its end."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    assert main(["train", "--workers", "0", "--data", str(dataset), "-o", str(run), *sets(*SMALL)]) == 0
+    return run
+
+
+@pytest.mark.parametrize("left", [0, 10, 0.5, 0.999])
+def test_a_broken_checkpoint_is_one_sentence_with_its_remedy(finished, tmp_path, capsys, left):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    capsys.readouterr()
+    place = run / "checkpoint.pt"
+    whole = place.read_bytes()
+    place.write_bytes(whole[: int(left * len(whole)) if left < 1 else left])
+    words = ["train", "--workers", "0", "-o", str(run), "--set", "steps=5"]
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert f"{place} is broken" in told and "restore it" in told and f"--start {run}" in told
+    assert "Traceback" not in told
+    place.unlink()
+    assert main([*words, "--start", str(run)]) == 0
+    assert "step 5 of 5" in capsys.readouterr().err
 
 
 def test_settings_of_file_run_and_flags(tmp_path):

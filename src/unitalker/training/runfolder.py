@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import platform
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import torch
 
 from unitalker.annotations.base import Annotation
 from unitalker.config import TrainConfig
+from unitalker.errors import ModelError
 from unitalker.files import atomic
 from unitalker.models import checkpoint
 from unitalker.models.unitalker import UniTalker
@@ -23,6 +25,8 @@ from unitalker.training.tensorboard import Events
 
 PACKAGES = ("unitalker", "torch", "numpy", "transformers", "safetensors", "soundfile", "pydantic")
 """Packages whose versions are noted."""
+STATE = {"step", "model", "average", "phone_head", "optimiser", "scaler", "losses", "best"}
+"""What a checkpoint holds."""
 
 
 class RunFolder:
@@ -82,9 +86,20 @@ class RunFolder:
                 torch.save(dict(state), draft)
 
     def load_state(self) -> dict[str, Any] | None:
-        """What `save_state` wrote last, on the CPU; None where there is nothing."""
+        """What `save_state` wrote last, on the CPU; None where there is nothing. Raises ModelError for a broken file."""
         place = self.path / "checkpoint.pt"
-        return torch.load(place, map_location="cpu", weights_only=True) if place.is_file() else None
+        if not place.is_file():
+            return None
+        try:
+            state = torch.load(place, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError):
+            state = None
+        if not isinstance(state, dict) or not state.keys() >= STATE:
+            raise ModelError(
+                f"{place} is broken (cut short?) and cannot be gone on with; restore it from a copy, or remove it and give "
+                f"--start {self.path} too, which begins anew with the weights of {self.path / 'model'}."
+            )
+        return state
 
     def save_model(self, name: str, model: UniTalker, annotations: Mapping[str, Annotation]) -> None:
         """Write a model's folder; annotation cards only once, for they can be large and never change in a run."""
