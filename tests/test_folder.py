@@ -323,7 +323,28 @@ def test_refusals(tmp_path: Path, files: dict, options: dict, says: str) -> None
     says = says.replace("(frames", r"\(frames").replace("3)", r"3\)").replace("{", r"\{")
     with pytest.raises(DataError, match=says):
         import_folder(source, tmp_path / "out", FolderOptions(**{"fps": 25.0, **options}))
-    assert not (tmp_path / "out" / "dataset.json").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failed_import_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
+    source = vertices(tmp_path / "in", "a", "b")
+    spoiled = moving()
+    spoiled[30, 2] = np.nan
+    np.save(source / "b.npy", spoiled)
+    kept = tmp_path / "deep" / "out"
+    (kept / "audio").mkdir(parents=True)
+    (kept / "audio" / "other.flac").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    for out in (kept, tmp_path / "new" / "folder" / "out"):
+        assert main(["data", "import", "folder", str(source), str(out), "--fps", "25", "--unit", "mm"]) == 2
+        assert sorted(tmp_path.rglob("*")) == before
+    np.save(source / "b.npy", moving())
+    assert main(["data", "import", "folder", str(source), str(kept), "--fps", "25", "--unit", "mm"]) == 0
+    whole = sorted(kept.rglob("*"))
+    np.save(source / "b.npy", spoiled)
+    with pytest.raises(DataError, match="NaN"):
+        import_folder(source, kept, FolderOptions(fps=25, unit="mm"))
+    assert sorted(kept.rglob("*")) == whole and (kept / "audio" / "other.flac").read_text() == "mine"
 
 
 def test_places_that_cannot_be(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ without a line in the summary (`Imported.notes`, and the manifest's `notes`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def import_folder(
     """Write the dataset `out` from the pairs of sound and motion in `source`.
 
     read: reads Live Link Face CSV files, as unitalker.export.read does. progress: steps done, steps in all. Raises
-    DataError, AudioError or AnnotationError for what cannot be used; the manifest is written last.
+    DataError, AudioError or AnnotationError for what cannot be used; the manifest is written last, and a failure takes
+    away the files and folders that were not there before.
     """
     source, out = Path(source), Path(out)
     if not source.is_dir():
@@ -72,6 +74,12 @@ def import_folder(
     if out.resolve().is_relative_to(source.resolve()):
         raise DataError(f"{out} lies in {source}; write the dataset to another place.")
     work = _Work(Plan(source, out.name, options or FolderOptions(), read), out, progress)
+    with _undone_on_failure(out, work.plan):
+        return _written(work, out)
+
+
+def _written(work: _Work, out: Path) -> Imported:
+    """Every file of the dataset, the manifest last."""
     clips = work.write()
     annotation = work.annotation()
     if not work.plan.layout:
@@ -86,11 +94,31 @@ def import_folder(
         work.plan.subjects,
         tuple(clips),
         known=work.plan.known if work.plan.layout else None,
-        source=f"the folder {source.name}",
+        source=f"the folder {work.plan.source.name}",
         extra={"notes": work.plan.notes},
     )
     write_manifest(facts)
     return Imported(out, tuple(work.plan.notes))
+
+
+@contextmanager
+def _undone_on_failure(out: Path, plan: Plan) -> Iterator[None]:
+    """Whatever stops the writing, files and folders of the dataset that it has made are removed; all others stay."""
+    files = [out / "dataset.json", *(out / "annotations" / f"{plan.name}{end}" for end in (".json", ".npz"))]
+    files += [out / "audio" / f"{pair.id}.flac" for pair in plan.pairs]
+    files += [out / "motion" / f"{pair.id}.npy" for pair in plan.pairs]
+    rooms = [out / room for room in ("audio", "motion", "annotations")]
+    new_files = [path for path in files if not path.exists()]
+    new_folders = [path for path in (*rooms, out, *out.parents) if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        for path in new_files:
+            path.unlink(missing_ok=True)
+        for path in new_folders:
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+        raise
 
 
 class _Work:
