@@ -107,6 +107,37 @@ def test_a_broken_checkpoint_is_one_sentence_with_its_remedy(finished, tmp_path,
     assert "step 5 of 5" in capsys.readouterr().err
 
 
+def test_a_finished_run_keeps_its_settings(finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    files = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    capsys.readouterr()
+    words = ["train", "--workers", "0", "-o", str(run)]
+    assert main([*words, "--set", "lr=5e-4", "--set", "steps=3"]) == 2
+    told = capsys.readouterr().err
+    assert f"The run in {run} is finished (step 4 of 3)" in told and "(steps, lr)" in told
+    assert "--set steps=8" in told and "new folder" in told
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == files
+    assert main(words) == 0
+    assert main([*words, "--set", "lr=5e-4", "--set", "steps=5"]) == 0
+    assert json.loads((run / "train.json").read_text())["lr"] == 5e-4
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ("--start nowhere", "nowhere"),
+        ("--set device=cuda:9", "cuda:9"),
+        ("--set freeze=[decoder,identities,encoder,heads]", "Every part of the model is frozen"),
+    ],
+)
+def test_what_is_refused_leaves_no_folder(dataset, tmp_path, monkeypatch, capsys, flags, says):
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "--data", str(dataset), "-o", "runs/x", *sets(*SMALL), *flags.split()]
+    assert main(words) == 2
+    assert says in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 def test_settings_of_file_run_and_flags(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("steps: 7\nsources: [{path: a}]\naugment: {noise: 0.1}\n")

@@ -434,6 +434,7 @@ def test_a_model_of_another_shape_is_refused(anna, tmp_path) -> None:
     tree["model"]["decoder"]["width"] = 24
     with pytest.raises(ModelError, match=r"has no tensor decoder\."):
         recipes.open_recipe(asked, TrainConfig.parse(tree), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_subsets_are_parts_of_each_other(tmp_path) -> None:

@@ -341,6 +341,7 @@ def test_the_run_folder_says_what_was_run(tmp_path: Path) -> None:
 def test_metrics_of_steps_that_are_trained_once_more_are_dropped(tmp_path: Path) -> None:
     run = tmp_path / "run"
     trainer = open_run(paper_run(tmp_path, epochs=1), run)
+    run.mkdir()
     (run / "metrics.jsonl").write_text('{"step": 3}\n{"step": 7}\n{"ste')
     trainer.folder.begin(trainer.config, 5, {})
     assert (run / "metrics.jsonl").read_text() == '{"step": 3}\n'

@@ -198,15 +198,16 @@ def open_recipe(
 ) -> Trainer:
     """A trainer for the run in a folder, as `session.open_run` gives it, begun with the recipe's model where it is new.
 
-    start: a run folder whose weights to begin with, in place of the recipe's model.
+    start: a run folder whose weights to begin with, in place of the recipe's model. Writes recipe.json, and that only
+    once model and data are accepted.
     """
     trainer = open_run(config, run, start=start, say=say)
-    if not (run / "recipe.json").is_file() and trainer.processes.chief:
-        remember(recipe, run)
     if recipe.finetune is not None and trainer.step == 0 and start is None:
         fresh = begin(trainer, checkpoint.load(recipe.finetune).model, recipe)
         if fresh:
             trainer.say(f"Begins anew: {', '.join(dict.fromkeys(_part(name) for name in fresh))}.")
+    if not (run / "recipe.json").is_file() and trainer.processes.chief:
+        remember(recipe, run)
     return trainer
 
 

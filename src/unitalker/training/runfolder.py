@@ -41,14 +41,17 @@ class RunFolder:
     def __init__(self, path: Path, chief: bool = True) -> None:
         self.path, self.chief = path, chief
         self.events: Events | None = None
-        path.mkdir(parents=True, exist_ok=True)
+        self.phones: tuple[str, ...] = ()
 
     def begin(self, config: TrainConfig, step: int, facts: Mapping[str, Any]) -> None:
-        """Write the settings, add an entry to environment.json, drop metrics of steps that are trained once more."""
+        """Make the folder, write settings and phones, add an entry to environment.json, drop metrics of steps that are trained once more."""
         if not self.chief:
             return
+        self.path.mkdir(parents=True, exist_ok=True)
         with atomic(self.path / "train.json") as draft:
             draft.write_text(json.dumps(config.model_dump(mode="json"), indent=1))
+        with atomic(self.path / "phones.json") as draft:
+            draft.write_text(json.dumps(self.phones, ensure_ascii=False), encoding="utf-8")
         place = self.path / "environment.json"
         begun = json.loads(place.read_text()) if place.is_file() else []
         with atomic(place) as draft:
@@ -82,6 +85,7 @@ class RunFolder:
     def save_state(self, state: Mapping[str, Any]) -> None:
         """Write checkpoint.pt, whole."""
         if self.chief:
+            self.path.mkdir(parents=True, exist_ok=True)
             with atomic(self.path / "checkpoint.pt") as draft:
                 torch.save(dict(state), draft)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from unitalker.annotations.vertices import VertexAnnotation
 from unitalker.config import MiniEncoderConfig, TrainConfig, UniTalkerConfig
 from unitalker.data.dataset import ANY, Dataset, MotionBlocks, open_dataset
 from unitalker.errors import ConfigError, DataError
-from unitalker.files import atomic
 from unitalker.rig import builtin_head
 from unitalker.training.phones import PhoneTable
 from unitalker.training.sources import Source, lip_opening, open_source, resting_energy
@@ -258,7 +256,10 @@ def open_run(
     start: Path | None = None,
     say: Say | None = None,
 ) -> Trainer:
-    """A trainer for the run in `folder`, resumed where it left off. start: a run folder whose weights to begin with."""
+    """A trainer for the run in `folder`, resumed where it left off. start: a run folder whose weights to begin with.
+
+    Writes nothing: `Trainer.run` does. Raises ConfigError for other settings than those of a run that is finished.
+    """
     saved = folder / "model" / "annotations"
     cards = Path(config.cards) if cards is None and config.cards is not None else cards
     sources, annotations, table = load_sources(config, cards=saved if saved.is_dir() else cards)
@@ -266,10 +267,11 @@ def open_run(
     _check_same(folder, model)
     held_out = validation_sources(config, annotations, table)
     trainer = Trainer(config, model, sources, annotations, len(table), folder, held_out, say)
-    _write_phones(folder, table)
+    trainer.folder.phones = tuple(table.index)
     for line in [*trainer.batches.report(), *(flame_report(annotations) if config.flame is not None else ())]:
         trainer.say(line)
     if trainer.resume():
+        _check_finished(trainer)
         trainer.say(f"resumed at step {trainer.step}")
     elif start is not None:
         trainer.begin_with(start)
@@ -291,9 +293,19 @@ def _check_same(folder: Path, model: UniTalkerConfig) -> None:
         )
 
 
-def _write_phones(folder: Path, table: PhoneTable) -> None:
-    with atomic(folder / "phones.json") as draft:
-        draft.write_text(json.dumps(list(table.index), ensure_ascii=False), encoding="utf-8")
+def _check_finished(trainer: Trainer) -> None:
+    """Raises ConfigError where a run that is over is given other settings: nothing would be trained with them."""
+    path = trainer.folder.path / "train.json"
+    if not trainer.ended or not path.is_file():
+        return
+    old, new = TrainConfig.load(path).model_dump(), trainer.config.model_dump()
+    other = [name for name, value in new.items() if value != old[name]]
+    if other:
+        raise ConfigError(
+            f"The run in {path.parent} is finished (step {trainer.step} of {trainer.steps}), so other settings "
+            f"({', '.join(other)}) would change nothing: go on with more steps, such as --set steps={2 * trainer.step}, or "
+            f"begin in a new folder with --start {path.parent}."
+        )
 
 
 def check_workers(count: int) -> int:
