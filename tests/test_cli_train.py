@@ -1,6 +1,7 @@
 """`unitalker train` and `evaluate` through the real command line, on a dataset of a few seconds made here."""
 
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -107,6 +108,31 @@ def test_a_broken_checkpoint_is_one_sentence_with_its_remedy(finished, tmp_path,
     assert "step 5 of 5" in capsys.readouterr().err
 
 
+def test_a_frozen_encoder_begins_with_a_run(finished, dataset, tmp_path):
+    from safetensors.numpy import load_file
+
+    words = ["train", "--workers", "0", "--data", str(dataset), "-o", str(tmp_path / "run"), *sets(*SMALL)]
+    assert main([*words, "--only-head", "--start", str(finished), "--minutes", "0"]) == 0
+    assert main(["train", "--workers", "0", "-o", str(tmp_path / "run")]) == 0
+    old, new = (load_file(run / "model" / "model.safetensors") for run in (finished, tmp_path / "run"))
+    moved = {name.partition(".")[0] for name in new if not np.array_equal(old[name], new[name])}
+    assert moved == {"heads"}
+
+
+def test_the_last_line_uses_the_result(finished, dataset, tmp_path, monkeypatch, capsys):
+    shutil.copytree(finished, tmp_path / "a run")
+    shutil.copy(dataset / "0.wav", tmp_path / "speech.wav")
+    monkeypatch.chdir(tmp_path)
+    for place in ("model", "best"):
+        if place == "best":
+            shutil.copytree("a run/model", "a run/best")
+        capsys.readouterr()
+        assert main(["train", "--workers", "0", "-o", "a run"]) == 0
+        last = shlex.split(capsys.readouterr().err.splitlines()[-1])
+        assert last[0] == "unitalker" and last[last.index("--model") + 1] == f"a run/{place}"
+        assert main([*last[1:]]) == 0 and Path("face.glb").is_file()
+
+
 def test_a_finished_run_keeps_its_settings(finished, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
@@ -128,7 +154,7 @@ def test_a_finished_run_keeps_its_settings(finished, tmp_path, capsys):
     [
         ("--start nowhere", "nowhere"),
         ("--set device=cuda:9", "cuda:9"),
-        ("--set freeze=[decoder,identities,encoder,heads]", "Every part of the model is frozen"),
+        ("--set freeze=[decoder,identities,heads]", "Every part of the model is frozen"),
     ],
 )
 def test_what_is_refused_leaves_no_folder(dataset, tmp_path, monkeypatch, capsys, flags, says):
@@ -227,3 +253,24 @@ def test_synthesize(tmp_path, monkeypatch, capsys):
     assert main(["data", "synthesize", "sets", "--only", "syn-d77"]) == 2
     assert "did you mean 'syn-d7'" in capsys.readouterr().err
     assert main(["data", "synthesize"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("lengths", "says"),
+    [
+        ([4.25], "1 clip, 4.25 s"),
+        ([2.0, 2.0], "2 clips, 4 s"),
+        ([45.0, 45.0], "2 clips, 1.5 min"),
+        ([7200.0], "1 clip, 2 h"),
+    ],
+)
+def test_amounts_are_told_in_units_that_fit(dataset, lengths, says):
+    import dataclasses
+
+    from unitalker.data.dataset import open_dataset
+    from unitalker.training.phones import PhoneTable
+    from unitalker.training.sources import Source
+
+    found = open_dataset(dataset)
+    clips = [dataclasses.replace(found.clips[0], seconds=s) for s in lengths]
+    assert Source(found, None, clips, PhoneTable()).amount == says

@@ -383,7 +383,9 @@ def test_refused_recipes(anna, tmp_path, capsys, monkeypatch) -> None:
         "--finetune mega": "There is no model 'mega'",
         f"--finetune {model} --new-head arkit52": "has a head 'arkit52' already",
         f"--finetune {model} --new-head other": "of the annotation 'arkit52', so its head is --new-head arkit52",
-        f"--finetune {model} --freeze brain": "freeze",
+        f"--finetune {model} --freeze brain": "--freeze takes encoder, decoder, identities or heads, not 'brain'",
+        "--only-head": "A frozen encoder (--only-head, --freeze encoder) must have learnt something before",
+        "--preset mini --freeze encoder": "A frozen encoder (--only-head, --freeze encoder) must have learnt",
         f"--finetune {model} --freeze encoder,decoder,heads,identities": "Every part of the model is frozen",
         f"--finetune {model} --start x": "--start and --finetune both say",
     }
@@ -391,6 +393,7 @@ def test_refused_recipes(anna, tmp_path, capsys, monkeypatch) -> None:
         assert train("--data", dataset.folder, "-o", "run", *flags.split()) == 2, flags
         told = capsys.readouterr().err
         assert says in told, (flags, told)
+    assert not Path("run").exists()
     assert train("--data", mesh.folder, "-o", "run2", "--finetune", model) == 2
     assert (
         "has no head for the annotation 'mesh'; it has arkit52. Add one with --new-head mesh"

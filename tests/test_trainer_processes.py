@@ -85,7 +85,7 @@ def test_a_run_that_is_killed_and_stopped_ends_as_if_it_never_was(tmp_path: Path
     wait_for(run, 21)
     asked.send_signal(signal.SIGTERM)
     told = asked.communicate(timeout=60)[1]
-    assert asked.returncode == 0 and "resumed at step" in told
+    assert asked.returncode == 3 and "resumed at step" in told
     assert "Asked to stop: the state after step" in told
     assert main(["train", "-o", str(run), "--workers", "0"]) == 0
     states = [torch.load(r / "checkpoint.pt", weights_only=True) for r in (tmp_path / "whole", run)]

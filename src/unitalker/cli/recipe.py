@@ -66,8 +66,12 @@ class RecipeChoices:
         return RecipeConfig.parse({name: value for name, value in given.items() if value is not None}, "")
 
     def changes(self) -> dict[str, Any]:
-        """Settings of the run that the flags change. Raises ConfigError where nothing would train."""
+        """Settings of the run that the flags change. Raises ConfigError for an unknown part, and where nothing would
+        train."""
         parts = [part.strip() for text in self.freeze for part in text.split(",") if part.strip()]
+        strange = next((part for part in parts if part not in PARTS), None)
+        if strange is not None:
+            raise ConfigError(f"--freeze takes encoder, decoder, identities or heads, not {strange!r}.")
         still = {*parts, *(PARTS - {"heads"} if self.only_head else ())}
         if still >= PARTS:
             raise ConfigError("Every part of the model is frozen; leave at least one of them to train.")

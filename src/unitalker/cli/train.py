@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -29,6 +30,8 @@ EXAMPLES = """Examples:
   unitalker train --new-head mine --data my_takes --fps 30 -o runs/mine       (one that no model knows)
   unitalker animate speech.wav --model runs/second/model -o face.glb"""
 
+STOPPED = 3
+"""Exit code of a run that SIGINT or SIGTERM stopped before its end, its state saved."""
 CONFIG = Parameter(help="YAML or JSON file of settings; `--settings` lists them all.")
 OUTPUT = Parameter(
     name=("--output", "-o"),
@@ -72,7 +75,10 @@ def train(
     recipe: RecipeChoices | None = None,
     settings: Annotated[bool, LISTED] = False,
 ) -> int:
-    """Train a model on dataset folders, fine-tune one, teach one a new annotation, or go on with a run."""
+    """Train a model on dataset folders, fine-tune one, teach one a new annotation, or go on with a run.
+
+    Exit code: 0 done (or --minutes are over), 2 refused, 3 stopped by Ctrl-C or SIGTERM with its state saved.
+    """
     from unitalker.config import TrainConfig
 
     if settings:
@@ -86,8 +92,7 @@ def train(
     if how.start is not None and picked.finetune is not None:
         raise ConfigError("--start and --finetune both say what to begin with; give one of them.")
     asked, chosen = planned(picked, config, output, data, change)
-    _run(asked, chosen, output, how)
-    return 0
+    return _run(asked, chosen, output, how)
 
 
 def planned(
@@ -222,8 +227,11 @@ def settings_text(kind: type[BaseModel], prefix: str = "") -> list[str]:
     return lines
 
 
-def _run(recipe: RecipeConfig, config: TrainConfig, folder: Path, how: RunChoices) -> None:
-    """Opens the run, trains with a bar, says where the model is, and prints the table of what it changed."""
+def _run(recipe: RecipeConfig, config: TrainConfig, folder: Path, how: RunChoices) -> int:
+    """Opens the run, trains with a bar, prints the table of what it changed, and says how to use the model.
+
+    Gives the exit code: STOPPED where a signal ended it early.
+    """
     from unitalker.training import recipes
     from unitalker.training.session import check_workers
 
@@ -238,12 +246,14 @@ def _run(recipe: RecipeConfig, config: TrainConfig, folder: Path, how: RunChoice
             tell(step, [f"step {step}: {shown}"] if shown and (step % 500 == 0 or last) else [], shown)
 
         trainer.run(report, workers=count, until=until)
+    code = STOPPED if trainer.asked and not trainer.ended else 0
     if not trainer.processes.chief:
-        return
+        return code
     _say(f"{folder / 'model'}: step {trainer.step} of {trainer.steps}")
-    if not trainer.ended:
-        return
-    print(recipes.before_and_after(recipe, [source.path for source in config.sources], folder, _say))
+    if trainer.ended:
+        print(recipes.before_and_after(recipe, [source.path for source in config.sources], folder, _say))
+        _say(f"unitalker animate speech.wav --model {quote(str(recipes.result(folder)))} -o face.glb")
+    return code
 
 
 def _say(line: str) -> None:

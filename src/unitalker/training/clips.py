@@ -60,9 +60,8 @@ class Clips(TorchDataset):
         for number, source in enumerate(self.sources):
             own = int((self.pieces["source"] == number).sum())
             cut = f"; those above {self.config.max_seconds:g} s are cut, which makes {own}"
-            hours = sum(c.seconds for c in source.clips) / 3600
             lines.append(
-                f"{source.dataset.name}: {len(source.clips)} clips, {hours:.2f} h, "
+                f"{source.dataset.name}: {source.amount}, "
                 f"{self.order.factors[number]:.3g} times an epoch{cut if own > len(source.clips) else ''}"
             )
         return lines

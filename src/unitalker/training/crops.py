@@ -46,10 +46,7 @@ class Crops(TorchDataset):
 
     def report(self) -> list[str]:
         """Sentences on what is drawn from."""
-        return [
-            f"{s.dataset.name}: {len(s.clips)} clips, {sum(c.seconds for c in s.clips) / 3600:.2f} h"
-            for s in self.sources
-        ]
+        return [f"{source.dataset.name}: {source.amount}" for source in self.sources]
 
     def steps_of(self, epochs: int) -> int:
         """Steps in which as much sound is drawn as there is, so many times."""

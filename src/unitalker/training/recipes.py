@@ -26,6 +26,7 @@ from unitalker.models import checkpoint
 from unitalker.models.presets import preset
 from unitalker.models.unitalker import UniTalker
 from unitalker.training.distributed import from_environment
+from unitalker.training.optimisation import frozen_parts
 from unitalker.training.session import open_run, same_codes
 from unitalker.training.starting import IDENTITIES, transfer
 from unitalker.training.table import RESTING, Comparison, compare, table, write_table
@@ -201,6 +202,8 @@ def open_recipe(
     start: a run folder whose weights to begin with, in place of the recipe's model. Writes recipe.json, and that only
     once model and data are accepted.
     """
+    if start is None and recipe.finetune is None:
+        _check_ground(config, run)
     trainer = open_run(config, run, start=start, say=say)
     if recipe.finetune is not None and trainer.step == 0 and start is None:
         fresh = begin(trainer, checkpoint.load(recipe.finetune).model, recipe)
@@ -209,6 +212,18 @@ def open_recipe(
     if not (run / "recipe.json").is_file() and trainer.processes.chief:
         remember(recipe, run)
     return trainer
+
+
+def _check_ground(config: TrainConfig, run: Path) -> None:
+    """Raises ConfigError where the encoder is frozen with nothing but random weights in it."""
+    if "encoder" not in frozen_parts(config, warming=False) or (run / "checkpoint.pt").is_file():
+        return
+    encoder = config.model.encoder if config.model else None
+    if encoder is None or encoder.kind != "hf" or not encoder.pretrained:
+        raise ConfigError(
+            "A frozen encoder (--only-head, --freeze encoder) must have learnt something before: begin with a model by "
+            "--finetune MODEL, or with the weights of a run by --start RUN."
+        )
 
 
 def begin(trainer: Trainer, start: UniTalker, recipe: RecipeConfig) -> list[str]:

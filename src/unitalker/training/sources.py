@@ -81,6 +81,13 @@ class Source:
         """Frames a second of the motion."""
         return self.dataset.fps
 
+    @property
+    def amount(self) -> str:
+        """How much there is, for people: "1 clip, 4.2 s"; minutes and hours where there is more."""
+        seconds = sum(clip.seconds for clip in self.clips)
+        unit, size = next(x for x in (("h", 3600), ("min", 60), ("s", 1)) if seconds >= x[1] or x[0] == "s")
+        return f"{len(self.clips)} clip{'' if len(self.clips) == 1 else 's'}, {seconds / size:.4g} {unit}"
+
     def identity(self, clip: Clip) -> str:
         """Name of who is heard in a clip."""
         return f"{self.dataset.name}/{clip.subject}"

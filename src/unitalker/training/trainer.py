@@ -39,7 +39,10 @@ AGREED = 8
 
 
 class Trainer:
-    """Trains one model on sources. steps: of the run; warm_up: those with the encoder frozen; step: done so far."""
+    """Trains one model on sources. steps: of the run; warm_up: those with the encoder frozen; step: done so far.
+
+    asked: whether a signal stopped it.
+    """
 
     def __init__(
         self,
@@ -79,6 +82,7 @@ class Trainer:
         self.step = 0
         self.report: Report = _silent
         self.workers = 0
+        self.asked = False
         if config.compile:
             optimisation.compile_parts(self.model)
         self._start_stage()
@@ -168,7 +172,8 @@ class Trainer:
         """Whether the run ends after this step; several processes agree on it every few steps."""
         if self.tired or (self.processes.count > 1 and self.step % AGREED):
             return self.tired
-        if self.processes.any(stop.asked, self.device):
+        self.asked = self.processes.any(stop.asked, self.device)
+        if self.asked:
             self.say(
                 f"Asked to stop: the state after step {self.step} is saved, the same command goes on with it."
             )
