@@ -131,5 +131,8 @@ def test_offline_the_hub_is_not_asked(tmp_path: Path, monkeypatch: pytest.Monkey
         describe("nobody/nothing")
     with torch.device("meta"):
         encoder = HFEncoder(describe("wavlm-base"))
-    with pytest.raises(ModelError, match="The weights of 'microsoft/wavlm-base' can't be had"):
+    with pytest.raises(ModelError, match="The weights of 'microsoft/wavlm-base' can't be had") as told:
         encoder.load_pretrained()
+    assert "the Hugging Face Hub could not be asked (offline), and its cache has no copy." in str(told.value)
+    assert "--set model.encoder.name=FOLDER" in str(told.value)
+    assert "--set model.encoder.pretrained=false" in str(told.value)

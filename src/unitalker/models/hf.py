@@ -48,7 +48,7 @@ def describe(name: str) -> HFEncoderConfig:
         config = lib.AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as fault:
         raise ModelError(
-            f"No encoder {name!r} can be read, as a folder or from the Hub: {_first_line(fault)}"
+            f"No encoder {name!r} can be read, as a folder or from the Hub: {_reason(name, fault)}"
         ) from None
     _check_kind(config.model_type)
     try:
@@ -80,7 +80,18 @@ def _known(name: str) -> Encoder | None:
     return None if Path(name).is_dir() else published(name)
 
 
-def _first_line(fault: Exception) -> str:
+def _reason(name: str, fault: Exception) -> str:
+    """Why nothing was read, in a sentence: the Hub that could not be asked, else the library's first line."""
+    if not Path(name).is_dir():
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
+
+        try:
+            hf_hub_download(name, "config.json")
+        except LocalEntryNotFoundError:
+            return "the Hugging Face Hub could not be asked (offline), and its cache has no copy."
+        except (OSError, ValueError):
+            pass
     return str(fault).strip().split("\n")[0]
 
 
@@ -137,14 +148,15 @@ class HFEncoder(nn.Module):
     def load_pretrained(self) -> None:
         """Replace the weights by the published ones of `config.name`. Raises ModelError where they can't be had."""
         known = _known(self.config.name)
+        name = known.name if known else self.config.name
         try:
             found, told = type(self.model).from_pretrained(
-                known.name if known else self.config.name, config=self.model.config, output_loading_info=True
+                name, config=self.model.config, output_loading_info=True
             )
         except (OSError, ValueError, RuntimeError) as fault:
             raise ModelError(
-                f"The weights of {self.config.name!r} can't be had: {_first_line(fault)} Give a local folder as the "
-                "encoder's name, or set encoder.pretrained to false to begin with random weights."
+                f"The weights of {self.config.name!r} can't be had: {_reason(name, fault)} Give a local folder of them with "
+                "--set model.encoder.name=FOLDER, or begin with random weights by --set model.encoder.pretrained=false."
             ) from None
         missing = sorted(set(told["missing_keys"]) - UNTRAINED)
         if missing:
