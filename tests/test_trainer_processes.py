@@ -106,6 +106,7 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
     words = ["-m", "unitalker.cli", "train", str(path), "-o", str(tmp_path / "two"), "--workers", "0"]
     done = subprocess.run([*launch, *words], env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+    assert "FutureWarning" not in done.stderr
     one, two = figures(tmp_path / "one"), figures(tmp_path / "two")
     assert [line["step"] for line in two] == [line["step"] for line in one] and len(one) == 10
     for a, b in zip(one, two, strict=True):

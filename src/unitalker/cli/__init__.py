@@ -11,7 +11,7 @@ CLOSED_PIPE = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `unitalker VERB …`. Gives the exit code: 0 done, 1 partly, 2 nothing, 130 interrupted, 141 nobody reads."""
+    """Runs `unitalker VERB …`. Gives the exit code: 0 done, 1 partly, 2 nothing, 3 stopped, 130 interrupted, 141 nobody reads."""
     from cyclopts import CycloptsError
 
     from unitalker.cli.app import app

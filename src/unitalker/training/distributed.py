@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+
+DEPRECATED = "`broadcast_buffers` is deprecated"
+"""Warning of PyTorch 2.13 on an argument that earlier ones have no other name for."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,11 @@ class Processes:
         if self.count == 1 or not any(p.requires_grad for p in module.parameters()):
             return module
         devices = [device] if device.type == "cuda" else None
-        return DistributedDataParallel(
-            module, device_ids=devices, broadcast_buffers=False, find_unused_parameters=True
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", DEPRECATED, FutureWarning)
+            return DistributedDataParallel(
+                module, device_ids=devices, broadcast_buffers=False, find_unused_parameters=True
+            )
 
     def exchange(self, module: nn.Module, now: bool) -> AbstractContextManager[object]:
         """Context of a backward pass; gradients are exchanged in it only where `now` is true."""
