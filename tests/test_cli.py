@@ -115,6 +115,15 @@ def test_a_closed_pipe_is_no_fault():
     assert (told.returncode, told.stderr) == (141, "")
 
 
+@pytest.mark.parametrize("verb", ["animate", "models", "train", "data synthesize", "data annotate"])
+def test_usage_names_the_positional_arguments(capsys, verb):
+    assert main([*verb.split(), "--help"]) == 0
+    usage, _, rest = capsys.readouterr().out.partition("\n")
+    named = usage.rpartition("[")[2].rstrip(".]")
+    assert usage.startswith(f"Usage: unitalker {verb} ") and named != "ARGS"
+    assert any(line.lstrip("│* ").startswith(named) for line in rest.splitlines())
+
+
 def test_help_names_every_verb(capsys):
     assert main([]) == 0
     text = capsys.readouterr().out

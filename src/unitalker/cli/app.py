@@ -47,19 +47,33 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 data = App(name="data", help="Make or convert datasets to train on.", help_format="plaintext")
-data.command(synthesize, name="synthesize", help_epilogue=SYNTHESIZE_EXAMPLES)
+data.command(
+    synthesize,
+    name="synthesize",
+    help_epilogue=SYNTHESIZE_EXAMPLES,
+    usage="Usage: unitalker data synthesize [OPTIONS] [OUTPUT]",
+)
 data.command(import_corpus, name="import", help_epilogue=IMPORT_EXAMPLES)
-data.command(annotate, name="annotate", help_epilogue=ANNOTATE_EXAMPLES)
+data.command(
+    annotate,
+    name="annotate",
+    help_epilogue=ANNOTATE_EXAMPLES,
+    usage="Usage: unitalker data annotate --output PATH [OPTIONS] [VIDEOS...]",
+)
 data.command(pca, name="pca", help_epilogue=PCA_EXAMPLES)
 data.command(doctor, name="doctor", help_epilogue=DOCTOR_EXAMPLES)
 data.command(view, name="view", help_epilogue=VIEW_EXAMPLES)
 data.command(unify, name="unify", help_epilogue=UNIFY_EXAMPLES)
 data.command(shard, name="shard", help_epilogue=SHARD_EXAMPLES)
-app.command(animate, name="animate", help_epilogue=EXAMPLES)
-app.command(models, name="models")
+app.command(
+    animate, name="animate", help_epilogue=EXAMPLES, usage="Usage: unitalker animate [OPTIONS] [INPUTS...]"
+)
+app.command(models, name="models", usage="Usage: unitalker models [OPTIONS] [NAMES...]")
 app.command(evaluate, name="evaluate")
 app.command(import_released, name="import", help_epilogue=RELEASED_EXAMPLES)
-app.command(train, name="train", help_epilogue=TRAIN_EXAMPLES)
+app.command(
+    train, name="train", help_epilogue=TRAIN_EXAMPLES, usage="Usage: unitalker train [OPTIONS] [CONFIG]"
+)
 app.command(data)
 bench = App(name="bench", help="Measurements that train models.", help_format="plaintext")
 bench.command(data_efficiency, name="data-efficiency", help_epilogue=BENCH_EXAMPLES)
