@@ -55,7 +55,7 @@ class MediaPipeTracker:
 
     def look(self, image: np.ndarray, seconds: float) -> Sequence[Seen]:
         """See Tracker.look."""
-        import mediapipe
+        import mediapipe  # pyright: ignore[reportMissingImports]
 
         self._stamp = max(self._stamp + 1, self._origin + round(seconds * 1000))
         picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=image)
@@ -82,7 +82,7 @@ class MediaPipeTracker:
 
     def _open(self) -> Any:
         try:
-            from mediapipe.tasks.python import BaseOptions, vision
+            from mediapipe.tasks.python import BaseOptions, vision  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise DataError(
                 "Tracking needs the package mediapipe; install it with: pip install 'unitalker[video]'."
