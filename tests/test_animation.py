@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 import unitalker
 from unitalker.animation import animator as animator_module
-from unitalker.animation.animator import Animator
+from unitalker.animation.animator import AnimatedMotion, Animator
 from unitalker.animation.roads import head_codes, hidden_states
 from unitalker.annotations import builtin
 from unitalker.annotations.layouts import layout
@@ -229,3 +230,12 @@ def test_motion_saves_itself(tiny: Animator, tmp_path: Path) -> None:
     again = read(motion.save(tmp_path / "face.npz"))
     assert np.array_equal(again.values, motion.values)
     assert again.names == motion.names
+
+
+def test_saving_tells_which_channels_a_format_leaves_out(tmp_path: Path) -> None:
+    motion = AnimatedMotion(np.zeros((3, 2), np.float32), ("jawOpen", "wobble"), 30, "own", "weight")
+    with pytest.warns(UserWarning, match="leaves out 1 of the 2 channels of own: wobble; .npz and .json"):
+        motion.save(tmp_path / "a.csv")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        motion.save(tmp_path / "a.npz")

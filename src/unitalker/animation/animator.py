@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +35,19 @@ class AnimatedMotion(Motion):
     """A Motion that can write itself."""
 
     def save(self, path: str | Path, **options: Any) -> Path:
-        """Write to `path`; the suffix picks the format. Options go to the writer (`rig`, `sound`, …)."""
+        """Write to `path`; the suffix picks the format. Options go to the writer (`rig`, `sound`, …).
+
+        A UserWarning names the channels that the format, or the rig, has no place for.
+        """
         from unitalker import export
 
+        lost = export.check_channels(path, self, options.get("rig"))
+        if lost:
+            warnings.warn(
+                f"{path} leaves out {len(lost)} of the {len(self.names)} channels of {self.annotation}: "
+                f"{', '.join(lost[:3])}{', …' if len(lost) > 3 else ''}; .npz and .json hold them all.",
+                stacklevel=2,
+            )
         return export.write(self, path, **options)
 
 
