@@ -6,14 +6,13 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from torch.utils.data import Dataset as TorchDataset
 
 from unitalker.annotations.base import Annotation
 from unitalker.config import SAMPLE_RATE, TrainConfig
 from unitalker.errors import DataError
 from unitalker.training.batches import Batch, Item, collate
-from unitalker.training.crops import REST_PIVOT
 from unitalker.training.order import Order, repeat_factors
+from unitalker.training.road import Road
 from unitalker.training.sources import FEATURE_STEP, PackedClip, Source, read_clip, sample
 
 SHORTEST = 400 / SAMPLE_RATE
@@ -22,12 +21,8 @@ HELD_BYTES = 64e6
 """Datasets that take less than so much memory together are held there where the settings do not say."""
 
 
-class Clips(TorchDataset):
-    """`self[i]` is batch i of the run, whatever was asked before, in whatever process.
-
-    A step is `accumulate` batches in a row. share: this process's number and how many there are; each has every n-th
-    clip of a batch. Kept in memory per clip: its dataset, its number there, first and last frame, length.
-    """
+class Clips(Road):
+    """Whole clips, by epochs. Kept in memory per clip: its dataset, its number there, first and last frame, length."""
 
     def __init__(
         self,
@@ -37,12 +32,7 @@ class Clips(TorchDataset):
         config: TrainConfig,
         share: tuple[int, int] = (0, 1),
     ) -> None:
-        self.config, self.share = config, share
-        self.sources = list(sources)
-        self.faces = [s for s in self.sources if not s.rest]
-        self.rest = {name: a.rest() for name, a in annotations.items()}
-        self.row = {name: i for i, name in enumerate(identities)}
-        self.pivot = len(identities)
+        super().__init__(sources, annotations, identities, config, share)
         self.pieces = np.concatenate([_pieces(n, s, config.max_seconds) for n, s in enumerate(self.sources)])
         rates = np.array([s.fps for s in self.sources])[self.pieces["source"]]
         seconds = (self.pieces["last"] - self.pieces["first"]) / rates
@@ -109,18 +99,12 @@ class Clips(TorchDataset):
         return Item(
             face,
             samples,
-            self._identity(clip, face, source, rng),
+            self.identity(clip, face, source.rest, rng),
             codes,
             valid,
             _labels(clip, source.rest),
             residual,
         )
-
-    def _identity(self, clip: PackedClip, face: Source, source: Source, rng: np.random.Generator) -> int:
-        if rng.random() < (REST_PIVOT if source.rest else self.config.pivot):
-            return self.pivot
-        name = face.identity(face.clips[rng.integers(len(face.clips))]) if source.rest else clip.identity
-        return self.row.get(name, self.pivot)
 
 
 PIECE = np.dtype([("source", np.int32), ("clip", np.int32), ("first", np.int32), ("last", np.int32)])

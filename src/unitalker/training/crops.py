@@ -6,24 +6,17 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from torch.utils.data import Dataset as TorchDataset
 
 from unitalker.annotations.base import Annotation
 from unitalker.config import FEATURE_RATE, SAMPLE_RATE, TrainConfig
 from unitalker.training.augment import corrupt
 from unitalker.training.batches import PLAIN_WARP, WARPS, Batch, Item, collate
+from unitalker.training.road import Road
 from unitalker.training.sources import PackedClip, Source
 
-REST_PIVOT = 0.4
-"""Share of resting sounds that are the pivot's."""
 
-
-class Crops(TorchDataset):
-    """`self[i]` is batch i of the run, whatever was asked before; so a resumed run sees the same data.
-
-    A step is `accumulate` batches in a row. share: this process's number and how many there are; each makes every
-    n-th crop of a batch.
-    """
+class Crops(Road):
+    """Pieces of one length, drawn by the shares of their datasets."""
 
     def __init__(
         self,
@@ -33,13 +26,8 @@ class Crops(TorchDataset):
         config: TrainConfig,
         share: tuple[int, int] = (0, 1),
     ) -> None:
-        self.config, self.share = config, share
-        self.sources = list(sources)
-        self.faces = [s for s in self.sources if not s.rest]
+        super().__init__(sources, annotations, identities, config, share)
         self.noises = [s for s in self.sources if s.rest]
-        self.rest = {name: a.rest() for name, a in annotations.items()}
-        self.row = {name: i for i, name in enumerate(identities)}
-        self.pivot = len(identities)
         drawn = np.array([s.share for s in self.sources])
         self.cumulative = np.cumsum(drawn / drawn.sum())
         self.lengths = {id(s): np.cumsum([c.seconds for c in s.clips]) for s in self.sources}
@@ -82,7 +70,7 @@ class Crops(TorchDataset):
             codes, valid = np.tile(self.rest[face.annotation.name], (frames, 1)), np.ones(frames, np.float32)
         else:
             codes, valid = sample_codes(clip, times, face.fps)
-        identity = self._identity(clip, face, source.rest, rng)
+        identity = self.identity(clip, face, source.rest, rng)
         warp = int(rng.integers(len(WARPS))) if rng.random() < augment.warp else PLAIN_WARP
         phones = self._phones(clip, source.rest, start, speed)
         hole = _hole(rng) if rng.random() < augment.bands else (0.0, 0.0)
@@ -117,11 +105,6 @@ class Crops(TorchDataset):
         count = round(self.config.crop_seconds * SAMPLE_RATE)
         first = int(rng.integers(max(1, len(clip.samples) - count)))
         return clip.samples[first : first + count].astype(np.float32) / 32768
-
-    def _identity(self, clip: PackedClip, face: Source, rest: bool, rng: np.random.Generator) -> int:
-        if rng.random() < (REST_PIVOT if rest else self.config.pivot):
-            return self.pivot
-        return self.row[face.identity(face.clips[rng.integers(len(face.clips))]) if rest else clip.identity]
 
     def _phones(self, clip: PackedClip, rest: bool, start: float, speed: float) -> np.ndarray:
         count = round(self.config.crop_seconds * FEATURE_RATE)

@@ -24,8 +24,7 @@ def quiet_frames(samples: np.ndarray, frames: int, fps: float) -> np.ndarray:
 
     Quiet: the root mean square of 50 ms is at most 10 dB above its 10th percentile and at least 18 dB under its 95th
     (or under -80 dB of full scale), here and within 0.15 s on both sides, since a mouth moves before it is heard.
-    Against the word timings of 60 GRID clips, whose noise hides any fixed level: 96 % of the frames found are silent
-    ones, and 95 % of the clips have LEAST_REST or more.
+    The level is the recording's own, because steady noise hides any fixed one.
     """
     energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
     middle = np.round(np.arange(frames) / fps * SAMPLE_RATE).astype(int)

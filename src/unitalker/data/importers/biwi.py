@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unitalker.annotations.vertices import VertexAnnotation, vertex_names
+from unitalker.annotations.vertices import HEAD_WEIGHT, VertexAnnotation, vertex_names
 from unitalker.data.importers import vertices_npy
 from unitalker.data.importers.corpus import UNUSED, Corpus, Imported, Options, Progress, Take, write_corpus
 from unitalker.data.importers.expected import Expected
@@ -25,8 +25,6 @@ from unitalker.data.importers.rows import Frames, displacements
 from unitalker.data.importers.vertices_npy import Layout
 from unitalker.errors import DataError
 
-HEAD_WEIGHT = 0.01
-"""λ of the paper's Eq. 2 for PCA coefficients."""
 SEEN = ("F2", "F3", "F4", "M3", "M4", "M5")
 UNSEEN = ("F1", "F5", "F6", "F7", "F8", "M1", "M2", "M6")
 VERTICES, REDUCED = 23370, 3895

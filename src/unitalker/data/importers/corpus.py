@@ -151,14 +151,6 @@ def same_name(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def inside(root: Path, relative: str) -> Path:
-    """A file that a corpus's own list names. Raises DataError for one outside the corpus's folder."""
-    path = root / relative
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise DataError(f"it points outside its folder: {relative!r}.")
-    return path
-
-
 def _distinct(corpus: Corpus) -> list[Take]:
     """The takes without those whose subject or clip would be mistaken for another one."""
     subjects: dict[str, str] = {}

@@ -21,7 +21,7 @@ from unitalker.annotations.base import Annotation
 from unitalker.annotations.blendshapes import BlendshapeAnnotation, rig_gram
 from unitalker.annotations.cards import save_card
 from unitalker.annotations.layouts import channel_key, convert, layout
-from unitalker.annotations.vertices import VertexAnnotation
+from unitalker.annotations.vertices import HEAD_WEIGHT, VertexAnnotation
 from unitalker.audio import read as read_sound
 from unitalker.audio import write_sound
 from unitalker.config import SAMPLE_RATE
@@ -40,8 +40,8 @@ AGREE_SECONDS = 0.1
 """Sound and motion may differ by so much in length; more is cut and told."""
 BLOCK_BYTES = 32 << 20
 """Motion is read, moved and written in pieces of this size."""
-VERTEX_HEAD_WEIGHT, WEIGHT_HEAD_WEIGHT = 0.01, 1e-4
-"""λ of the paper's Eq. 2 for PCA coefficients and for weights, as its release sets it."""
+WEIGHT_HEAD_WEIGHT = 1e-4
+"""λ of the paper's Eq. 2 for weights, as its release sets it."""
 
 Progress = Callable[[int, int], None]
 
@@ -242,7 +242,7 @@ class _Work:
             plan.names,
             regions=plan.regions,
             templates={f"{plan.dataset}/{s}": n.vertices for s, n in self.neutral.items()},
-            head_weight=VERTEX_HEAD_WEIGHT,
+            head_weight=HEAD_WEIGHT,
             faces=faces[0] if faces else None,
             metres=LENGTHS[plan.unit],
         )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unitalker.annotations.vertices import VertexAnnotation, vertex_names
+from unitalker.annotations.vertices import HEAD_WEIGHT, VertexAnnotation, vertex_names
 from unitalker.data.importers.corpus import UNUSED
 from unitalker.data.importers.expected import Expected
 from unitalker.data.importers.regions import find_regions
 
-HEAD_WEIGHT = 0.01
-"""λ of the paper's Eq. 2 for PCA coefficients."""
 RAW, REDUCED = 7306, 6172
 """Vertices of the published meshes, and of MeshTalk's, which are a part of them."""
 KEPT = "meshtalk_vertices.txt"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unitalker.annotations.vertices import VertexAnnotation, vertex_names
+from unitalker.annotations.vertices import HEAD_WEIGHT, VertexAnnotation, vertex_names
 from unitalker.audio import probe
 from unitalker.data.importers import vertices_npy
 from unitalker.data.importers.corpus import UNUSED, Corpus, Imported, Options, Progress, Take, write_corpus
@@ -27,9 +27,6 @@ from unitalker.data.importers.rows import Frames, displacements, open_rows
 from unitalker.data.importers.vocaset_facts import EXPECTED, RATES, SPLITS, TAKE, VERTICES, set_rate, split_of
 from unitalker.data.importers.vocaset_raw import RAW, raw_takes
 from unitalker.errors import AudioError, ConfigError, DataError, unknown
-
-HEAD_WEIGHT = 0.01
-"""λ of the paper's Eq. 2 for PCA coefficients."""
 
 
 def run(source: Path, out: Path, options: Options, progress: Progress | None = None) -> list[Imported]:
