@@ -42,7 +42,7 @@ def test_both_layouts_of_vocaset_are_one_dataset(made_up: Path, tmp_path: Path) 
     plain, told = taken("vocaset", made_up / "vocaset", tmp_path / "plain")
     raw, _ = taken("vocaset", made_up / "vocaset-raw", tmp_path / "raw")
     assert (plain.annotation, plain.fps, plain.unit, plain.scale) == ("FLAME_5023_vertices", 60, "m", 1)
-    assert "train 2 of 384, val 2 of 48, test 2 of 48; in none: 0" in told.notes[-1]
+    assert "train 2 of 383, val 2 of 48, test 2 of 48; in none: 0" in told.notes[-1]
     templates = pickle.loads((made_up / "vocaset" / "templates.pkl").read_bytes())
     assert [(c.id, c.subject, c.split) for c in plain.clips] == [
         (c.id, c.subject, c.split) for c in raw.clips

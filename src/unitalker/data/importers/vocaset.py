@@ -24,7 +24,7 @@ from unitalker.data.importers.corpus import UNUSED, Corpus, Imported, Options, P
 from unitalker.data.importers.ply import find_triangles
 from unitalker.data.importers.regions import check_regions, find_regions
 from unitalker.data.importers.rows import Frames, displacements, open_rows
-from unitalker.data.importers.vocaset_facts import EXPECTED, RATES, SPLITS, TAKE, VERTICES, set_rate, split_of
+from unitalker.data.importers.vocaset_facts import EXPECTED, HELD, RATES, TAKE, VERTICES, set_rate, split_of
 from unitalker.data.importers.vocaset_raw import RAW, raw_takes
 from unitalker.errors import AudioError, ConfigError, DataError, unknown
 
@@ -35,8 +35,8 @@ def run(source: Path, out: Path, options: Options, progress: Progress | None = N
     Raises DataError for a folder in neither layout, ConfigError for another split or frame rate.
     """
     split = options.split or "unitalker"
-    if split not in SPLITS:
-        raise ConfigError(unknown("way to split", split, SPLITS))
+    if split not in HELD:
+        raise ConfigError(unknown("way to split", split, HELD))
     if options.fps not in (None, *RATES):
         raise ConfigError(f"--fps must be 60, or 30 for every second frame; not {options.fps:g}.")
     check_regions(options.regions)
@@ -139,5 +139,5 @@ def _check_metres(root: Path, faces: Mapping[str, np.ndarray]) -> None:
 
 def _count(corpus: Corpus, way: str) -> None:
     have = Counter(take.split for take in corpus.takes)
-    parts = [f"{split} {have[split]} of {due}" for split, due in SPLITS[way].items()]
+    parts = [f"{split} {have[split]} of {due}" for split, due in HELD[way].items()]
     corpus.notes.append(f"Sequences by {way}'s split: {', '.join(parts)}; in none: {have[UNUSED]}.")
