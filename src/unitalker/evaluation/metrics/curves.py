@@ -1,8 +1,4 @@
-"""Measures on arrays: sampling, pooled correlation, loudness, and the vertex errors of the literature.
-
-Vertex measures take (T, V, 3) arrays in one unit of length u and say what they return in it. Names mean
-different things in different papers; each docstring gives the formula used here and where it comes from.
-"""
+"""Measures on curves: sampling at other times, pooled correlation, lags, loudness, energies."""
 
 from __future__ import annotations
 
@@ -69,36 +65,6 @@ def loudness(samples: np.ndarray, times: np.ndarray, rate: int = 16000) -> np.nd
     return np.sqrt(np.sqrt(np.maximum(energy[high] - energy[low], 0) / (2 * half)))
 
 
-def lve(truth: np.ndarray, predicted: np.ndarray, lips: np.ndarray | None = None) -> np.ndarray:
-    """Lip vertex error of each frame (T,): max over lip vertices of the squared distance, u².
-
-    Mean over all frames of all clips gives the tables' LVE (CodeTalker's metric; UniTalker Tab. 2).
-    """
-    return _squared(truth, predicted, lips).max(axis=1)
-
-
-def lvd(truth: np.ndarray, predicted: np.ndarray, lips: np.ndarray | None = None) -> np.ndarray:
-    """Lip vertex distance of each frame (T,): max over lip vertices of the distance, u (UniTalker's code)."""
-    return np.sqrt(lve(truth, predicted, lips))
-
-
-def mve(truth: np.ndarray, predicted: np.ndarray, region: np.ndarray | None = None) -> np.ndarray:
-    """Mean distance over the vertices of each frame (T,), u. With the upper-face region it is UFVE."""
-    return np.sqrt(_squared(truth, predicted, region)).mean(axis=1)
-
-
-def fdd(
-    truth: Sequence[np.ndarray], predicted: Sequence[np.ndarray], region: np.ndarray | None = None
-) -> float:
-    """Upper-face dynamics deviation, u²: mean over clips of mean_v std_t |m|², truth minus prediction.
-
-    truth, predicted: displacements over the template, (T, V, 3) a clip. Signed, as in the published scripts.
-    """
-    return float(
-        np.mean([_dynamics(t, region) - _dynamics(p, region) for t, p in zip(truth, predicted, strict=True)])
-    )
-
-
 def twin_energy(clean: np.ndarray, noisy: np.ndarray) -> float:
     """Energy of the difference of two motions (T, D) of one sentence over the clean one's: Σ(a−b)² / Σa²."""
     energy = float(np.square(clean, dtype=np.float64).sum())
@@ -111,17 +77,3 @@ def amplitude(truth: Sequence[np.ndarray], predicted: Sequence[np.ndarray]) -> f
     """Standard deviation within clips of the prediction over the truth's, (T,) a clip; 1 is as lively."""
     power = [float(np.concatenate([x - x.mean() for x in side]).std()) for side in (truth, predicted)]
     return power[1] / power[0] if power[0] > 0 else float("nan")
-
-
-def _squared(truth: np.ndarray, predicted: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
-    if truth.shape != predicted.shape or truth.ndim != 3 or truth.shape[2] != 3:
-        raise DataError(
-            f"Vertex errors need two equal (T, V, 3) arrays, not {truth.shape} and {predicted.shape}."
-        )
-    delta = truth - predicted if rows is None else truth[:, rows] - predicted[:, rows]
-    return np.square(delta).sum(axis=2)
-
-
-def _dynamics(motion: np.ndarray, rows: np.ndarray | None) -> float:
-    chosen = motion if rows is None else motion[:, rows]
-    return float(np.square(chosen).sum(axis=2).std(axis=0).mean())
