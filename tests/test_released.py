@@ -15,12 +15,12 @@ import unitalker
 from published_form import LAYERED, Published, data_folder, publish, save
 from unitalker.annotations.layouts import layout
 from unitalker.annotations.parameters import FlameAnnotation
+from unitalker.annotations.released.folder import safe_names
+from unitalker.annotations.released.sets import ANNOTATIONS, SETS
 from unitalker.cli import main
 from unitalker.errors import ModelError
 from unitalker.models.released import Released, import_checkpoint
 from unitalker.models.released.encoder import inferred
-from unitalker.models.released.folder import safe_names
-from unitalker.models.released.sets import ANNOTATIONS, SETS
 
 pytest.importorskip("transformers")
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "unitalker-wavlm-conv"

@@ -11,6 +11,8 @@ import torch
 
 import unitalker
 from unitalker.annotations.base import Annotation
+from unitalker.annotations.released.folder import DataFolder
+from unitalker.annotations.released.resources import Resources
 from unitalker.config import HFEncoderConfig, UniTalkerConfig
 from unitalker.errors import ModelError
 from unitalker.files import atomic
@@ -18,9 +20,7 @@ from unitalker.models import checkpoint
 from unitalker.models.released.annotations import annotations_of, head_sizes
 from unitalker.models.released.decoder import POSITIONS, TABLE, decoder_config, people
 from unitalker.models.released.encoder import encoder_config
-from unitalker.models.released.folder import DataFolder
 from unitalker.models.released.identities import Cast, cast_of
-from unitalker.models.released.resources import Resources
 from unitalker.models.released.state import matched, read_state
 from unitalker.models.unitalker import UniTalker
 

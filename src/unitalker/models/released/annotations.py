@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from unitalker.annotations.base import Annotation
-from unitalker.annotations.blendshapes import BlendshapeAnnotation
-from unitalker.annotations.builtin import weight_annotation
-from unitalker.annotations.flame import FLAME_NAMES
-from unitalker.annotations.layouts import layout
-from unitalker.annotations.parameters import FlameAnnotation
 from unitalker.annotations.pca import Basis
-from unitalker.annotations.vertices import VertexAnnotation, vertex_names
+from unitalker.annotations.released.cards import card_of
+from unitalker.annotations.released.folder import PCA, TEMPLATE, DataFolder
+from unitalker.annotations.released.resources import Resources
+from unitalker.annotations.released.sets import ANNOTATIONS, SETS, ReleasedAnnotation
 from unitalker.errors import ModelError, unknown
-from unitalker.models.released.folder import PCA, TEMPLATE, DataFolder
 from unitalker.models.released.identities import Cast
-from unitalker.models.released.resources import FLAME_VERTICES, Resources
-from unitalker.models.released.sets import ANNOTATIONS, SETS, ReleasedAnnotation
-from unitalker.rig import builtin_head
 
 PREFIX = "out_head_dict."
 
@@ -60,34 +53,13 @@ def annotations_of(
     missing: dict[str, str] = {}
     for name, size in sizes.items():
         known = ANNOTATIONS[name]
-        shared = {key: getattr(known, key) for key in ("name", "fps", "unit", "axes", "head_weight")}
-        shared["templates"] = _templates(known, cast, folder)
-        if known.kind == "blendshapes":
-            made[name] = _weights(known, shared, resources)
+        templates = _templates(known, cast, folder)
+        basis = _basis(name, size, folder) if known.kind == "vertices" and size < known.dim else None
+        if known.kind == "vertices" and (not templates or (size < known.dim and basis is None)):
+            missing[name] = f"{_folder_of(name)}/{PCA if templates else TEMPLATE}"
             continue
-        shared["regions"] = _regions(known, resources)
-        if known.kind == "flame":
-            rows = resources.rows(known, FLAME_VERTICES) if resources else None
-            own = {
-                "relative": False,
-                "error_metres": 1.0,
-                "rows": () if rows is None else tuple(rows.tolist()),
-            }
-            made[name] = FlameAnnotation(**shared, names=FLAME_NAMES, **own)
-            continue
-        basis = _basis(name, size, folder) if size < known.dim else None
-        if not shared["templates"] or (size < known.dim and basis is None):
-            missing[name] = f"{_folder_of(name)}/{PCA if shared['templates'] else TEMPLATE}"
-            continue
-        faces = resources.faces(known) if resources else None
-        made[name] = VertexAnnotation(**shared, names=vertex_names(known.dim // 3), basis=basis, faces=faces)
+        made[name] = card_of(known, templates, basis, resources)
     return made, missing
-
-
-def _regions(known: ReleasedAnnotation, resources: Resources | None) -> dict[str, np.ndarray]:
-    count = known.dim // 3 if known.kind == "vertices" else FLAME_VERTICES
-    lips = resources.lips(known, count) if resources else None
-    return {} if lips is None else {"lips": lips}
 
 
 def _folder_of(annotation: str) -> str:
@@ -121,25 +93,3 @@ def _templates(
         own = [name for one in cast if one.dataset.annotation == known.name for name in one.names]
         return {name: found.get(name, np.zeros(known.dim, np.float32)) for name in own}
     return found
-
-
-def _weights(
-    known: ReleasedAnnotation, shared: Mapping[str, Any], resources: Resources | None
-) -> BlendshapeAnnotation:
-    """Weights as the release predicts them, unclipped. For training on, their vertex error is that of the release's
-    rig where the resources hold it, else that of the built-in head, in m²."""
-    names = layout(known.layout).names
-    shapes = resources.shapes(known) if resources else None
-    if shapes is None or resources is None:
-        ours = weight_annotation("arkit52", builtin_head())
-        rows = np.array([ours.names.index(n) for n in names])
-        assert ours.gram is not None and ours.lip_shapes is not None
-        gram, lip_shapes = ours.gram[np.ix_(rows, rows)] * np.float32(1e-4), ours.lip_shapes[rows]
-    else:
-        flat = shapes.reshape(len(shapes), -1).astype(np.float64)
-        gram, lips = (
-            (flat @ flat.T / flat.shape[1]).astype(np.float32),
-            resources.lips(known, shapes.shape[1]),
-        )
-        lip_shapes = None if lips is None else shapes[:, lips]
-    return BlendshapeAnnotation(**shared, names=names, gram=gram, bounds=None, lip_shapes=lip_shapes)

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from unitalker.annotations.released.files import read_json
 from unitalker.config import HFEncoderConfig
 from unitalker.errors import ModelError
-from unitalker.models.released.files import read_json
 
 STRIDES: dict[tuple[int, ...], tuple[int, ...]] = {(10, 3, 3, 3, 3, 2, 2): (5, 2, 2, 2, 2, 2, 2)}
 """Kernels of the convolutional extractor → its strides: one hop of 20 ms in every published encoder."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import chain, combinations, product
 from pathlib import Path
 
+from unitalker.annotations.released.folder import LISTS, DataFolder, subject_names
+from unitalker.annotations.released.sets import SETS, ReleasedSet
 from unitalker.errors import ModelError, unknown
-from unitalker.models.released.folder import LISTS, DataFolder
-from unitalker.models.released.sets import SETS, ReleasedSet
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,5 @@ def _named(cast: Cast, folder: DataFolder | None, remarks: list[str]) -> Cast:
             f"{cast.dataset.id} has {cast.subjects} subjects, but {', '.join(LISTS)} name {len(listed)}; "
             "they are called by number."
         )
-        listed = ()
-    subjects = listed or [str(i) for i in range(cast.subjects)]
+    subjects = subject_names(listed, cast.subjects)
     return Cast(cast.dataset, cast.subjects, cast.told, tuple(f"{cast.dataset.id}/{s}" for s in subjects))

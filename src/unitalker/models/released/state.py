@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import warnings
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from unitalker.annotations.released.files import unpacked
 from unitalker.errors import ModelError
 
 LARGEST = 8 * 2**30
@@ -84,15 +83,6 @@ def _check_size(path: Path) -> None:
         raise ModelError(
             f"{path} has {size / 2**30:.1f} GB; a checkpoint may have {LARGEST // 2**30} GB at most."
         )
-
-
-def unpacked(path: Path) -> int:
-    """Bytes that a file fills when read: those of its entries, where it is an archive."""
-    size = path.stat().st_size
-    if zipfile.is_zipfile(path):
-        with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
-            size = max(size, sum(entry.file_size for entry in archive.infolist()))
-    return size
 
 
 def _plain(path: Path, name: str, value: torch.Tensor) -> torch.Tensor:

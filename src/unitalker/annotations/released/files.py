@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from unitalker.errors import ModelError
-from unitalker.models.released.state import unpacked
 
 LARGEST = 4 * 2**30
 """Bytes of a file that is read (the published bases have well under one GB)."""
 
-FAULTS = (OSError, ValueError, EOFError, AttributeError, BadZipFile)
+FAULTS = (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile)
 """What NumPy raises for files that it cannot read."""
+
+
+def unpacked(path: Path) -> int:
+    """Bytes that a file fills when read: those of its entries, where it is an archive."""
+    size = path.stat().st_size
+    if zipfile.is_zipfile(path):
+        with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+            size = max(size, sum(entry.file_size for entry in archive.infolist()))
+    return size
 
 
 def sized(path: Path) -> Path:

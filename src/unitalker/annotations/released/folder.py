@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from unitalker.annotations.pca import Basis
+from unitalker.annotations.released.files import read_array, read_arrays, read_json
+from unitalker.annotations.released.sets import ANNOTATIONS, SETS, ReleasedSet
 from unitalker.errors import ModelError
-from unitalker.models.released.files import read_array, read_arrays, read_json
-from unitalker.models.released.sets import ANNOTATIONS, SETS, ReleasedSet
 
 TEMPLATE, PCA = "id_template.npy", "pca.npz"
 LISTS = ("train.json", "val.json", "test.json")
@@ -66,8 +66,8 @@ class DataFolder:
         rows = self.templates(dataset)
         return len(self.listed(dataset)) or None if rows is None else len(rows)
 
-    def basis(self, dataset: ReleasedSet, size: int) -> Basis | None:
-        """The first `size` components in the model's units; None without the file. Need not be orthonormal."""
+    def basis(self, dataset: ReleasedSet, size: int | None = None) -> Basis | None:
+        """The first `size` components, or all, in the model's units; None without the file. Need not be orthonormal."""
         path, dim = self.place(dataset, PCA), ANNOTATIONS[dataset.annotation].dim
         if not path.is_file():
             return None
@@ -76,12 +76,17 @@ class DataFolder:
             raise ModelError(
                 f"{path} holds components {components.shape} over a mean {mean.shape}, not of {dim} numbers."
             )
-        if len(components) < size:
+        if size is not None and len(components) < size:
             raise ModelError(
                 f"{path} holds {len(components)} components, but the checkpoint's head predicts {size}: "
                 "the file belongs to another model."
             )
         return Basis(mean.reshape(dim), np.ascontiguousarray(components[:size]))
+
+
+def subject_names(listed: Sequence[str], subjects: int) -> tuple[str, ...]:
+    """What so many subjects are called: as they are listed, or by number where another number of them is listed."""
+    return tuple(listed) if len(listed) == subjects else tuple(str(i) for i in range(subjects))
 
 
 def safe_names(names: Iterable[Any]) -> tuple[str, ...]:

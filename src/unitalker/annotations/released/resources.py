@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from unitalker.annotations.released.files import read_array, read_arrays, read_triangles
+from unitalker.annotations.released.sets import ReleasedAnnotation
 from unitalker.errors import ModelError
-from unitalker.models.released.files import read_array, read_arrays, read_triangles
-from unitalker.models.released.sets import ReleasedAnnotation
 
 MESHES, ARRAYS = "obj_template", "binary_resources"
 FLAME_VERTICES = 5023

@@ -1,0 +1,1 @@
+"""What the paper's release fixes, for those that read its checkpoints and for those that read its data."""
