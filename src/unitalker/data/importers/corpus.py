@@ -67,7 +67,8 @@ class Take:
     """One sequence of a corpus. name: as the corpus calls it, unique in it; the clip's id is made of it.
 
     motion: opens the frames, which are in the unit of the corpus; it raises a UniTalkerError for what cannot be used.
-    start: seconds of the sound before the first frame.
+    start: seconds of the sound before the first frame. stop: where the take ends in a longer sound, None for its end.
+    about: a fact for the clip's notes.
     """
 
     name: str
@@ -76,9 +77,11 @@ class Take:
     sound: Sound
     motion: Callable[[], Frames]
     start: float = 0.0
+    stop: float | None = None
     text: str = ""
     language: str = ""
     words: tuple[tuple[float, float, str], ...] = ()
+    about: str = ""
 
 
 @dataclass
@@ -196,9 +199,8 @@ class _Work:
         self.corpus.notes += [f"{take.name}: {note}" for note in notes]
         facts = {key: getattr(take, key) for key in ("subject", "split", "text", "language", "words")}
         seconds = round(samples / SAMPLE_RATE, 6)
-        return Clip(
-            file_name(take.name), audio=sound, motion=motion, seconds=seconds, notes=" ".join(notes), **facts
-        )
+        told = " ".join([take.about, *notes] if take.about else notes)
+        return Clip(file_name(take.name), audio=sound, motion=motion, seconds=seconds, notes=told, **facts)
 
     def _agreed(self, frames: int, heard: int, notes: list[str]) -> int:
         """Frames that have sound. Raises DataError where motion and sound do not belong together."""
@@ -260,13 +262,14 @@ class _Work:
 
 
 def _blocks(take: Take) -> Iterator[np.ndarray]:
-    """Samples of a take's sound from its start on."""
+    """Samples of a take's sound from its start to its stop."""
     if isinstance(take.sound, Path):
         if not take.sound.is_file():
             raise DataError(f"there is no file {take.sound}.")
-        yield from stream(take.sound, start=take.start or None)
+        yield from stream(take.sound, start=take.start or None, end=take.stop)
     else:
-        yield take.sound()[round(take.start * SAMPLE_RATE) :]
+        stop = None if take.stop is None else round(take.stop * SAMPLE_RATE)
+        yield take.sound()[round(take.start * SAMPLE_RATE) : stop]
 
 
 def _integers(samples: np.ndarray) -> np.ndarray:
