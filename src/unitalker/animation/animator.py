@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 import unitalker
-from unitalker.animation.roads import head_codes
+from unitalker.animation.roads import frames_due, head_codes
 from unitalker.annotations.base import Annotation
 from unitalker.config import SAMPLE_RATE
 from unitalker.errors import AnnotationError, ConfigError, ModelError, UniTalkerError, unknown
 from unitalker.models import checkpoint
 from unitalker.models.checkpoint import Bundle
 from unitalker.models.unitalker import PIVOT
-from unitalker.motion import Motion, frame_count
+from unitalker.motion import Motion
 
 Source = str | Path | tuple[np.ndarray, int]
 Progress = Callable[[float], None]
@@ -205,7 +205,7 @@ class Animator:
     ) -> AnimatedMotion:
         annotation = collector.annotation
         values = collector.values()
-        expected = frame_count(sound.samples / SAMPLE_RATE, collector.fps)
+        expected = frames_due(self.model, sound.samples, collector.fps)
         if len(values) != expected:
             raise UniTalkerError(
                 f"The model made {len(values)} frames where {expected} were due; please report this."

@@ -13,6 +13,7 @@ import torch
 
 from unitalker.config import FEATURE_RATE, SAMPLE_RATE
 from unitalker.models.autoregressive import AutoregressiveDecoder
+from unitalker.models.baselines.own import OwnDecoder
 from unitalker.models.frontend import HOP, WINDOW, LevelState
 from unitalker.models.mini import MEL_PER_FEATURE, STEP, TAIL, MiniEncoder
 from unitalker.models.unitalker import UniTalker
@@ -25,16 +26,18 @@ MEL_BLOCK = 1000
 WINDOW_SECONDS = 25
 OVERLAP_SECONDS = 5
 """The release's windows for long sound: 25 s, 5 s shared with the next, linear cross-fade."""
+STEP_SAMPLES = (WINDOW_SECONDS - OVERLAP_SECONDS) * SAMPLE_RATE
 
 
 def head_codes(
     model: UniTalker, blocks: Iterable[np.ndarray], identity: torch.Tensor, fps: float, names: Sequence[str]
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Blocks of samples (n,) → pieces {head: codes (1, frames, head_dim)}; in all round(seconds · fps) frames.
+    """Blocks of samples (n,) → pieces {head: codes (1, frames, head_dim)}; in all `frames_due`.
 
-    An autoregressive decoder begins every window anew; what it made of the last one is cross-faded like the rest.
+    A decoder whose heads share no states, an autoregressive one or a baseline's, begins every window anew; what it made
+    of the last one is cross-faded like the rest.
     """
-    if not isinstance(model.decoder, AutoregressiveDecoder):
+    if not isinstance(model.decoder, AutoregressiveDecoder | OwnDecoder):
         for states in hidden_states(model, blocks, identity, fps):
             with torch.inference_mode():
                 yield {name: model.head(name)(states) for name in names}
@@ -48,6 +51,16 @@ def head_codes(
     with torch.inference_mode():
         for piece in _windows(model, blocks, fps, window):
             yield dict(zip(names, piece.split(widths, -1), strict=True))
+
+
+def frames_due(model: UniTalker, samples: int, fps: float) -> int:
+    """Frames of a sound of so many samples: round(seconds · fps), or where the model counts features, those that come
+    before the last window and those that its features fill."""
+    if model.config.length == "clock":
+        return frame_count(samples / SAMPLE_RATE, fps)
+    later = max(0, samples - WINDOW_SECONDS * SAMPLE_RATE)
+    origin = -(-later // STEP_SAMPLES) * STEP_SAMPLES
+    return frame_count(origin / SAMPLE_RATE, fps) + model.frame_count(samples - origin, fps)
 
 
 def hidden_states(
@@ -167,7 +180,7 @@ def _windows(
     window: Callable[[torch.Tensor, int], torch.Tensor],
 ) -> Iterator[torch.Tensor]:
     """window: features (1, T, F) of a window and its count of motion frames → what is made of it (1, frames, C)."""
-    step = (WINDOW_SECONDS - OVERLAP_SECONDS) * SAMPLE_RATE
+    step = STEP_SAMPLES
     size = WINDOW_SECONDS * SAMPLE_RATE
     held, origin, tail = np.zeros(0, np.float32), 0, None
     for block, end in _with_end(blocks):
@@ -176,9 +189,12 @@ def _windows(
             final = end and len(held) <= size
             start = frame_count(origin / SAMPLE_RATE, fps)
             stop = frame_count((origin + len(held[:size])) / SAMPLE_RATE, fps)
-            if start == stop:
+            count = stop - start
+            if model.config.length == "features":
+                count = model.frame_count(len(held[:size]), fps)
+            if not count:
                 return
-            states = window(_features(model, held[:size], stop - start), stop - start)
+            states = window(_features(model, held[:size], count), count)
             if tail is not None:
                 states = _fade(tail, states)
             keep = stop - start if final else frame_count((origin + step) / SAMPLE_RATE, fps) - start

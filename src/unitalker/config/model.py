@@ -7,6 +7,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from unitalker.config.base import Settings
+from unitalker.config.baselines import CodeTalkerDecoderConfig
+from unitalker.config.decoders import (
+    AutoregressiveDecoderConfig,
+    CrossDecoderConfig,
+    TCNDecoderConfig,
+    TransformerDecoderConfig,
+)
 
 
 class MiniEncoderConfig(Settings):
@@ -57,75 +64,12 @@ class HFEncoderConfig(Settings):
     )
 
 
-class DecoderSettings(Settings):
-    """What every motion decoder has."""
-
-    width: int = Field(default=256, ge=8, description="Channels of the hidden states.")
-    dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout in training.")
-
-
-class TCNDecoderConfig(DecoderSettings):
-    """The paper's decoder: three residual convolutions; the identity is joined to every frame."""
-
-    kind: Literal["tcn"] = "tcn"
-    identity_dim: int = Field(default=64, ge=1, description="Size of an identity embedding.")
-    ahead: tuple[int, int, int] = Field(
-        default=(1, 1, 1),
-        description="Frames that each block's kernel of 3 sees ahead: 1 = centred as in the paper, 0 = causal.",
-    )
-
-
-class AttentionSettings(DecoderSettings):
-    """What decoders with attention have."""
-
-    heads: int = Field(default=4, ge=1, description="Attention heads; they share the width evenly.")
-
-    @model_validator(mode="after")
-    def _shares(self) -> Self:
-        if self.width % self.heads or self.width % 2:
-            raise ValueError(
-                f"width must be even and a multiple of heads, not {self.width} with {self.heads} heads"
-            )
-        return self
-
-
-class TransformerDecoderConfig(AttentionSettings):
-    """The paper's other decoder (Tab. 7): a non-autoregressive transformer encoder over the audio features."""
-
-    kind: Literal["transformer"] = "transformer"
-    identity_dim: int = Field(default=64, ge=1, description="Size of an identity embedding.")
-    layers: int = Field(default=3, ge=1, description="Transformer layers.")
-
-
-class CrossDecoderConfig(AttentionSettings):
-    """The release's transformer: the identity, position-encoded, queries the audio features frame by frame.
-
-    Identity embeddings are as wide as the hidden states.
-    """
-
-    kind: Literal["transformer_decoder"] = "transformer_decoder"
-    layers: int = Field(default=1, ge=1, description="Transformer layers.")
-    period: int = Field(default=30, ge=1, description="Frames after which positions repeat.")
-
-
-class AutoregressiveDecoderConfig(AttentionSettings):
-    """FaceFormer's decoder (Tab. 10): as the release's transformer, but each frame's motion is fed back to the next.
-
-    Identity embeddings are as wide as the hidden states.
-    """
-
-    kind: Literal["autoregressive"] = "autoregressive"
-    layers: int = Field(default=1, ge=1, description="Transformer layers.")
-    period: int = Field(default=30, ge=1, description="Frames after which positions repeat.")
-    teacher_forcing: bool = Field(
-        default=False,
-        description="Training feeds back the true motion instead of the predicted one: all frames at once, but the "
-        "decoder never meets its own mistakes.",
-    )
-
-
 DecoderConfig = Annotated[
-    TCNDecoderConfig | TransformerDecoderConfig | CrossDecoderConfig | AutoregressiveDecoderConfig,
+    TCNDecoderConfig
+    | TransformerDecoderConfig
+    | CrossDecoderConfig
+    | AutoregressiveDecoderConfig
+    | CodeTalkerDecoderConfig,
     Field(discriminator="kind"),
 ]
 
@@ -134,14 +78,20 @@ class UniTalkerConfig(Settings):
     """Everything that is needed to build a UniTalker; saved as config.json beside the weights."""
 
     encoder: MiniEncoderConfig | HFEncoderConfig = Field(discriminator="kind")
-    adaptor: Literal["before_transformer", "after_encoder", "after_decoder"] = Field(
+    adaptor: Literal["before_transformer", "after_encoder", "after_decoder", "paired", "decoder"] = Field(
         default="after_encoder",
         description="Where 50 Hz become the motion's frame rate: between the convolutions and the transformer of the "
-        "encoder, behind the encoder (the paper's choice), or behind the decoder.",
+        "encoder, behind the encoder (the paper's choice), or behind the decoder. Baselines only: paired, nowhere, each "
+        "motion frame (25 a second) has two features of its own; decoder, the decoder itself reads 50 Hz.",
     )
     grid: Literal["aligned_corners", "clock"] = Field(
         default="aligned_corners",
         description="Interpolation times: the paper's aligned corners, or clock times t / fps (independent of length).",
+    )
+    length: Literal["clock", "features"] = Field(
+        default="clock",
+        description="Frames that a sound gets: round(seconds · fps), or, as published baselines do it, as many as the "
+        "encoder's features fill.",
     )
     decoder: DecoderConfig = TCNDecoderConfig()
     identities: tuple[str, ...] = Field(
@@ -166,6 +116,13 @@ class UniTalkerConfig(Settings):
             raise ValueError("adaptor 'before_transformer' needs an encoder with a transformer (kind 'hf')")
         if self.adaptor == "before_transformer" and self.grid != "aligned_corners":
             raise ValueError("adaptor 'before_transformer' knows no clock; set grid to 'aligned_corners'")
+        if self.length == "features" and self.encoder.kind == "mini":
+            raise ValueError("length 'features' needs an encoder of kind 'hf'; set it to 'clock'")
+        if self.adaptor not in self.decoder.reads:
+            raise ValueError(
+                f"a decoder of kind {self.decoder.kind!r} can't have the adaptor {self.adaptor!r}; allowed are "
+                f"{', '.join(self.decoder.reads)}"
+            )
         forced = self.decoder.kind == "autoregressive" and self.decoder.teacher_forcing
         if forced and self.adaptor == "after_decoder":
             raise ValueError(

@@ -67,3 +67,14 @@ def _read(features: torch.Tensor, places: torch.Tensor, counts: torch.Tensor) ->
 
 def _own(values: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
     return values.masked_fill(~frame_mask(frames, values.shape[1]).to(values.device)[..., None], 0.0)
+
+
+def pairs(features: torch.Tensor, frames: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Features (B, T, C) at 50 Hz → the two of every frame at 25 fps (B, max(frames), 2, C).
+
+    A row's frames (B,) that its counts (B,) of features do not reach hold the last feature.
+    """
+    wanted = torch.arange(2 * int(frames.max()), device=frames.device)
+    places = torch.minimum(wanted, (counts - 1)[:, None]).to(features.device)
+    picked = features.gather(1, places[..., None].expand(-1, -1, features.shape[2]))
+    return picked.unflatten(1, (-1, 2))

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from unitalker.config import AutoregressiveDecoderConfig
-from unitalker.models.transformer import CrossLayer, cross_layers, past_bias, positions
+from unitalker.models.transformer import CrossLayer, Sound, cross_layers, past_bias, positions
 
 
 class Past:
@@ -26,12 +26,10 @@ class Past:
         return self.known
 
 
-def step(
-    layer: CrossLayer, x: torch.Tensor, heard: torch.Tensor, past: Past, bias: torch.Tensor
-) -> torch.Tensor:
-    """One frame (B, 1, width) through a layer, what it hears (B, 1, width), biases (1, heads, 1, n) → (B, 1, width)."""
+def step(layer: CrossLayer, x: torch.Tensor, sound: Sound, past: Past, bias: torch.Tensor) -> torch.Tensor:
+    """One frame (B, 1, width) through a layer, what it can hear, biases (1, heads, 1, n) → (B, 1, width)."""
     query, key, value = layer.self_attn.split(x)
-    return layer.rest(x, layer.self_attn.attend(query, *past.add(key, value), bias), heard)
+    return layer.rest(x, layer.self_attn.attend(query, *past.add(key, value), bias), sound)
 
 
 class AutoregressiveDecoder(nn.Module):
@@ -60,13 +58,13 @@ class AutoregressiveDecoder(nn.Module):
         head: nn.Module,
         true: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Features (B, T, F), identity embeddings (B, width), a head and its name → its codes (B, T, head_dim).
+        """Features (B, T, F) or two a frame (B, T, 2, F), identity embeddings (B, width), a head and its name → its codes (B, T, head_dim).
 
         true: codes (B, T, head_dim) that are fed back instead of the predicted ones; all frames are then computed at
         once. No frame looks ahead, so frames behind a row's end change nothing.
         """
         audio = self.map(features)
-        place = positions(0, audio.shape[1], audio.shape[2], self.config.period).to(audio)
+        place = positions(0, audio.shape[1], self.config.width, self.config.period).to(audio)
         if true is None:
             return self._free(audio, identity, place, self.motion[name], head)
         fed = F.pad(self.motion[name](true[:, :-1]), (0, 0, 1, 0))
@@ -85,12 +83,12 @@ class AutoregressiveDecoder(nn.Module):
     ) -> torch.Tensor:
         frames = audio.shape[1]
         last = past_bias(self.config.heads, self.config.period, frames - 1, frames)[None].to(audio)
-        layers = [(layer, layer.multihead_attn.to_own(audio), Past()) for layer in self._layers()]
+        layers = [(layer, layer.hears(audio), Past()) for layer in self._layers()]
         fed, made = identity, []
         for t in range(frames):
             x = self.dropout(fed + place[t])[:, None]
-            for layer, heard, past in layers:
-                x = step(layer, x, heard[:, t : t + 1], past, last[..., frames - 1 - t :])
+            for layer, sound, past in layers:
+                x = step(layer, x, sound.at(t), past, last[..., frames - 1 - t :])
             made.append(head(x))
             fed = identity + motion(made[-1][:, 0])
         return torch.cat(made, 1)

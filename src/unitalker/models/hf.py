@@ -177,19 +177,22 @@ class HFEncoder(nn.Module):
         samples: torch.Tensor,
         lengths: torch.Tensor | None = None,
         frames: torch.Tensor | None = None,
+        most: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Samples (B, N) at 16 kHz → features (B, T, size); row b is what lengths[b] samples alone would give.
 
         lengths: (B,) samples that are each row's own, all by default; what is behind them never counts, and neither
         does the rest of a result's row behind its own features (`counts`). On the CPU they cost no wait for a device.
         frames: (B,) for an adaptor before the transformer: each row's features are brought to so many frames.
+        most: (B,) for pairs of features: a feature without a partner, and those behind so many, never reach the
+        transformer.
         Raises ModelError for a row too short for one feature.
         """
         self._check(samples.shape[1] if lengths is None else int(lengths.min()))
         samples, lengths = trim(samples, lengths)
         if self.config.normalise:
             samples = normalise(samples, lengths)
-        if lengths is None and frames is None:
+        if lengths is None and frames is None and most is None:
             return self.model(samples).last_hidden_state
         features = self._convolve(samples, lengths)
         counts = None if lengths is None else self.counts(lengths)
@@ -197,6 +200,11 @@ class HFEncoder(nn.Module):
             have = torch.full_like(frames, features.shape[1]) if counts is None else counts.to(frames.device)
             features = adapt_aligned_rows(features, frames, have)
             counts = None if int(frames.min()) == features.shape[1] else frames
+        if most is not None:
+            have = torch.full_like(most, features.shape[1]) if counts is None else counts.to(most.device)
+            counts = torch.minimum(have - have % 2, most).clamp(min=1)
+            features = features[:, : int(counts.max())]
+            counts = None if int(counts.min()) == features.shape[1] else counts
         return self._contextualise(features, counts)
 
     def _check(self, shortest: int) -> None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from unitalker.config import AutoregressiveDecoderConfig, CrossDecoderConfig, TransformerDecoderConfig
+from unitalker.config import (
+    AutoregressiveDecoderConfig,
+    CodeTalkerDecoderConfig,
+    CrossDecoderConfig,
+    TransformerDecoderConfig,
+)
 
 QUERIES = 1024
 """Frames whose attention biases are laid out at a time, so that without gradients memory grows with the clip's length,
@@ -99,6 +105,49 @@ class Attention(nn.Module):
         kept = F.dropout(torch.ones_like(value[..., :1]), self.dropout, self.training)
         return self.out_proj((value * kept).flatten(-2))
 
+    def to_few(self, x: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Every frame of (B, T, width) attends to n keys and values of its own (B, T, heads, n, D) → (B, T, width)."""
+        width = x.shape[-1]
+        query = F.linear(x, self.in_proj_weight[:width], self.in_proj_bias[:width])
+        query = query.unflatten(-1, (self.heads, 1, -1))
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query, key, value, None, dropout)
+        return self.out_proj(mixed.flatten(2))
+
+    def few(self, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """n features a frame (B, T, n, width) → their keys and values (B, T, heads, n, D) for `to_few`."""
+        width = audio.shape[-1]
+        both = F.linear(audio, self.in_proj_weight[width:], self.in_proj_bias[width:])
+        key, value = both.unflatten(-1, (2, self.heads, -1)).permute(3, 0, 1, 4, 2, 5)
+        return key, value
+
+
+class Sound:
+    """What a layer's frames hear, made once for all of them: their one feature's value, or keys and values of a few."""
+
+    def __init__(self, attention: Attention, audio: torch.Tensor) -> None:
+        """audio: (B, T, width), or (B, T, n, width) with n features a frame."""
+        self._attention = attention
+        self._one = attention.to_own(audio) if audio.ndim == 3 else None
+        self._few = None if audio.ndim == 3 else attention.few(audio)
+
+    def at(self, frame: int) -> Sound:
+        """Of one frame alone."""
+        part = copy(self)
+        if self._one is not None:
+            part._one = self._one[:, frame : frame + 1]
+        if self._few is not None:
+            key, value = self._few
+            part._few = key[:, frame : frame + 1], value[:, frame : frame + 1]
+        return part
+
+    def heard_by(self, x: torch.Tensor) -> torch.Tensor:
+        """What the frames (B, T, width) get from it, (B, T, width)."""
+        if self._few is not None:
+            return self._attention.to_few(x, *self._few)
+        assert self._one is not None
+        return self._one
+
 
 class EncoderLayer(nn.Module):
     """One layer: attention to all frames, feed-forward; each added and then normed.
@@ -167,18 +216,24 @@ class CrossLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor, audio: torch.Tensor, period: int) -> torch.Tensor:
-        """Frames (B, T, width), their audio (B, T, width) → (B, T, width)."""
-        return self.rest(x, self.self_attn.to_past(x, period), self.multihead_attn.to_own(audio))
+        """Frames (B, T, width), their audio (B, T, width), or (B, T, n, width) with n features each → (B, T, width)."""
+        return self.rest(x, self.self_attn.to_past(x, period), self.hears(audio))
 
-    def rest(self, x: torch.Tensor, past: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
-        """The layer once it is known what the frames get from their past and from their audio, all (B, T, width)."""
+    def hears(self, audio: torch.Tensor) -> Sound:
+        """What the frames will hear of their audio (B, T, width) or (B, T, n, width)."""
+        return Sound(self.multihead_attn, audio)
+
+    def rest(self, x: torch.Tensor, past: torch.Tensor, sound: Sound) -> torch.Tensor:
+        """The layer once it is known what the frames (B, T, width) get from their past, (B, T, width), and can hear."""
         x = self.norm1(x + self.dropout(past))
-        x = self.norm2(x + self.dropout(heard))
+        x = self.norm2(x + self.dropout(sound.heard_by(x)))
         wide = self.dropout(F.relu(self.linear1(x)))
         return self.norm3(x + self.dropout(self.linear2(wide)))
 
 
-def cross_layers(config: CrossDecoderConfig | AutoregressiveDecoderConfig) -> nn.ModuleList:
+def cross_layers(
+    config: CrossDecoderConfig | AutoregressiveDecoderConfig | CodeTalkerDecoderConfig,
+) -> nn.ModuleList:
     """The layers that the configuration asks for."""
     return nn.ModuleList(CrossLayer(config.width, config.heads, config.dropout) for _ in range(config.layers))
 

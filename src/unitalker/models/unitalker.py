@@ -10,6 +10,7 @@ from torch import nn
 
 from unitalker.config import (
     FEATURE_RATE,
+    SAMPLE_RATE,
     AutoregressiveDecoderConfig,
     CrossDecoderConfig,
     TCNDecoderConfig,
@@ -23,16 +24,20 @@ from unitalker.models.adaptor import (
     adapt_clock,
     adapt_clock_rows,
     frame_mask,
+    pairs,
 )
 from unitalker.models.autoregressive import AutoregressiveDecoder
+from unitalker.models.baselines.own import Heard, OwnDecoder
+from unitalker.models.baselines.table import build
 from unitalker.models.decoder import TCNDecoder
 from unitalker.models.mini import MiniEncoder
 from unitalker.models.transformer import CrossDecoder, TransformerDecoder
+from unitalker.motion import frame_count
 
 if TYPE_CHECKING:
     from unitalker.models.hf import HFEncoder
 
-Decoder = TCNDecoder | TransformerDecoder | CrossDecoder | AutoregressiveDecoder
+Decoder = TCNDecoder | TransformerDecoder | CrossDecoder | AutoregressiveDecoder | OwnDecoder
 PIVOT = "pivot"
 
 
@@ -56,6 +61,8 @@ def build_decoder(features: int, config: UniTalkerConfig) -> Decoder:
             return CrossDecoder(features, len(config.identities), config.decoder)
         case AutoregressiveDecoderConfig():
             return AutoregressiveDecoder(features, len(config.identities), config.decoder, config.heads)
+        case _:
+            return build(features, config)
 
 
 class UniTalker(nn.Module):
@@ -70,9 +77,11 @@ class UniTalker(nn.Module):
         self.encoder = build_encoder(config)
         self.config = config.model_copy(update={"encoder": self.encoder.config})
         self.decoder = build_decoder(self.encoder.size, config)
-        self.heads = nn.ModuleDict(
-            {name: _zero_head(config.decoder.width, dim) for name, dim in config.heads.items()}
-        )
+        alone = isinstance(self.decoder, OwnDecoder)
+        heads = {} if alone else config.heads
+        self.heads = nn.ModuleDict({n: _zero_head(config.decoder.width, dim) for n, dim in heads.items()})
+        if isinstance(self.decoder, OwnDecoder) and not self.decoder.from_sound:
+            self.encoder.requires_grad_(False)
 
     @property
     def device(self) -> torch.device:
@@ -105,9 +114,19 @@ class UniTalker(nn.Module):
         frames: motion frames of all rows or of each (B,), read where the adaptor stands before the transformer.
         lengths: (B,) samples that are each row's own in a padded batch; `encoder.counts` tells their features.
         """
-        if self.config.adaptor != "before_transformer":
-            return self.encoder(samples, lengths)
-        return self.encoder(samples, lengths, torch.as_tensor(frames).expand(len(samples)))
+        if self.config.adaptor == "before_transformer":
+            return self.encoder(samples, lengths, torch.as_tensor(frames).expand(len(samples)))
+        if self.config.adaptor == "paired" and not isinstance(self.encoder, MiniEncoder):
+            return self.encoder(samples, lengths, most=2 * torch.as_tensor(frames).expand(len(samples)))
+        return self.encoder(samples, lengths)
+
+    def frame_count(self, samples: int, fps: float) -> int:
+        """Motion frames of a sound of so many samples, by the configuration's `length`."""
+        clock = frame_count(samples / SAMPLE_RATE, fps)
+        if self.config.length == "clock" or isinstance(self.encoder, MiniEncoder):
+            return clock
+        features = int(self.encoder.counts(torch.tensor([max(samples, self.encoder.shortest)])))
+        return features // 2 if self.config.adaptor == "paired" else int(features / FEATURE_RATE * fps)
 
     def hidden(
         self,
@@ -122,11 +141,12 @@ class UniTalker(nn.Module):
 
         fps and frames may be (B,), one a row; the result is then max(frames) long. counts: (B,) features that belong
         to each row of a padded batch. With the adaptor before the transformer, features come at the motion's rate.
-        Raises ModelError for the autoregressive decoder, whose states are each head's own.
+        Raises ModelError for the autoregressive decoder and for baselines, whose states are each head's own.
         """
-        if isinstance(self.decoder, AutoregressiveDecoder):
+        if isinstance(self.decoder, AutoregressiveDecoder | OwnDecoder):
             raise ModelError(
-                "An autoregressive decoder has no hidden states that heads share; ask for the codes of a head."
+                f"A decoder of kind {self.config.decoder.kind!r} has no hidden states that heads share; ask for the "
+                "codes of a head."
             )
         if self.config.adaptor == "after_decoder":
             own = None if counts is None else frame_mask(counts, features.shape[1]).to(features.device)
@@ -175,17 +195,44 @@ class UniTalker(nn.Module):
         true: the true codes (B, frames, head_dim) by head, which an autoregressive decoder is fed in training where
         it is set to `teacher_forcing`; raises ModelError where they are missing then. Nothing else looks at them.
         """
+        if isinstance(self.decoder, OwnDecoder):
+            heard = self.heard(features, fps, frames, counts)
+            return {name: self.decoder.codes(heard, identity, name) for name in names}
         if not isinstance(self.decoder, AutoregressiveDecoder):
             hidden = self.hidden(features, identity, fps, frames, counts=counts)
             return {name: self.head(name)(hidden) for name in names}
-        if self.config.adaptor == "after_encoder":
-            features = self.adapt(features, fps, frames, counts=counts)
-        if self.config.adaptor == "before_transformer":
-            features = features[:, : int(torch.as_tensor(frames).max())]
+        if self.config.adaptor != "after_decoder":
+            features = self.heard(features, fps, frames, counts).features
         codes = {n: self.decoder(features, identity, n, self.head(n), self._fed(n, true)) for n in names}
         if self.config.adaptor == "after_decoder":
             return {n: self.adapt(c, fps, frames, counts=counts) for n, c in codes.items()}
         return codes
+
+    def heard(
+        self,
+        features: torch.Tensor,
+        fps: float | torch.Tensor,
+        frames: int | torch.Tensor,
+        counts: torch.Tensor | None = None,
+    ) -> Heard:
+        """Features (B, T, F), as `features` gives them, in the form in which a decoder with heads of its own hears them.
+
+        fps, frames and counts as in `hidden`. Raises ModelError for pairs of features at another rate than 25.
+        """
+        rows = torch.as_tensor(frames).expand(len(features)).cpu()
+        have = torch.full((len(features),), features.shape[1]) if counts is None else counts.cpu()
+        if self.config.adaptor == "paired":
+            if not bool((torch.as_tensor(fps) * 2 == FEATURE_RATE).all()):
+                raise ModelError(
+                    f"This model reads two features for each frame, so it knows {FEATURE_RATE / 2:g} frames a second "
+                    f"alone, not {fps}."
+                )
+            return Heard(pairs(features, rows, (have - have % 2).clamp(min=1)), rows, rows)
+        if self.config.adaptor == "after_encoder":
+            return Heard(self.adapt(features, fps, frames, counts=counts), rows, rows)
+        if self.config.adaptor == "before_transformer":
+            return Heard(features[:, : int(rows.max())], rows, rows)
+        return Heard(features, rows, have)
 
     def _fed(self, name: str, true: Mapping[str, torch.Tensor] | None) -> torch.Tensor | None:
         """The true codes of a head where they are to be fed back, else none."""

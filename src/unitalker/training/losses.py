@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from unitalker.annotations.base import Annotation
 from unitalker.config.train import LossSettings
+from unitalker.models.baselines.own import Heard, OwnDecoder
 from unitalker.models.frontend import mel_filters
 from unitalker.models.mini import MiniEncoder
 from unitalker.models.unitalker import UniTalker
@@ -41,26 +42,35 @@ class Objective(nn.Module):
 
     def names(self) -> list[str]:
         """Names of all losses that `forward` may tell."""
-        closure = [f"{n}.closure" for n, a in self.annotations.items() if a.gap is not None]
         phones = ["phones"] if self.config.phone_weight else []
+        if isinstance(self.model.decoder, OwnDecoder):
+            terms = [f"{n}.{term}" for n in self.annotations for term in self.model.decoder.losses]
+            return [*self.annotations, *terms, *phones]
+        closure = [f"{n}.closure" for n, a in self.annotations.items() if a.gap is not None]
         return [*self.annotations, *(closure if self.config.closure_weight else []), *phones]
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Figures]:
         """Loss (a number) of a batch, and the sums of its parts for the log."""
         features = self.features(batch)
-        codes = self.codes(features, batch)
         figures: Figures = {}
-        with torch.autocast(features.device.type, enabled=False):
-            total = torch.zeros((), device=features.device)
-            for group, predicted in zip(batch.groups, codes, strict=True):
-                total = total + self._group_loss(group, predicted.float(), figures)
-        if self.config.phone_weight:
+        if isinstance(self.model.decoder, OwnDecoder):
+            total = self._own_loss(self.model.decoder, features, batch, figures)
+        else:
+            codes = self.codes(features, batch)
+            with torch.autocast(features.device.type, enabled=False):
+                total = torch.zeros((), device=features.device)
+                for group, predicted in zip(batch.groups, codes, strict=True):
+                    total = total + self._group_loss(group, predicted.float(), figures)
+        if self.config.phone_weight and features.shape[1]:
             total = total + self.config.phone_weight * self._phone_loss(features, batch.phones, figures)
         return total * (0.0 if batch.idle else 1 / batch.whole), {} if batch.idle else figures
 
     def features(self, batch: Batch) -> torch.Tensor:
-        """Encoder features (B, T50, F), each row through its own vocal-tract warp where the encoder knows one."""
-        encoder = self.model.encoder
+        """Encoder features (B, T50, F), each row through its own vocal-tract warp where the encoder knows one; none
+        (B, 0, F) for a decoder that hears nothing."""
+        encoder, decoder = self.model.encoder, self.model.decoder
+        if isinstance(decoder, OwnDecoder) and not decoder.from_sound:
+            return batch.samples.new_zeros(len(batch.samples), 0, encoder.size)
         if isinstance(encoder, MiniEncoder) and batch.warp is not None:
             place = torch.arange(encoder.config.mels, device=batch.hole.device) / encoder.config.mels
             heard = (place < batch.hole[:, :1]) | (place >= batch.hole[:, 1:])
@@ -71,13 +81,59 @@ class Objective(nn.Module):
 
     def codes(self, features: torch.Tensor, batch: Batch) -> list[torch.Tensor]:
         """Codes (b, F, K) of every group, the decoder run once for all rows where heads share its states."""
-        before = self.model.config.adaptor == "before_transformer"
-        counts = batch.frames if before else self.model.encoder.counts(batch.lengths)
+        counts, decoder = self._counts(batch), self.model.decoder
         identity = self.model.embed(batch.identity)
+        if isinstance(decoder, OwnDecoder):
+            return [
+                self._own_codes(decoder, g, self._heard(g, features, batch), identity) for g in batch.groups
+            ]
         if self.model.config.decoder.kind == "autoregressive":
             return [self._fed_back(g, features, identity, batch, counts) for g in batch.groups]
         hidden = self.model.hidden(features, identity, batch.fps, batch.frames, counts=counts)
         return [self.model.heads[g.annotation](hidden[g.rows, : g.codes.shape[1]]) for g in batch.groups]
+
+    def _counts(self, batch: Batch) -> torch.Tensor:
+        """Features (B,) that are each row's own."""
+        before = self.model.config.adaptor == "before_transformer"
+        return batch.frames if before else self.model.encoder.counts(batch.lengths)
+
+    def _heard(self, group: Group, features: torch.Tensor, batch: Batch) -> Heard:
+        """What a decoder with heads of its own hears of a group's rows."""
+        own, frames = group.rows.cpu(), batch.frames
+        if not features.shape[1]:
+            return Heard(features[group.rows], frames[own], torch.zeros_like(frames[own]))
+        counts = self._counts(batch)[own]
+        return self.model.heard(features[group.rows], batch.fps[own], frames[own], counts)
+
+    def _own_codes(
+        self, decoder: OwnDecoder, group: Group, heard: Heard, identity: torch.Tensor
+    ) -> torch.Tensor:
+        """Codes (b, F, K) of one group as at inference; of a decoder that hears nothing, what it makes of the true ones."""
+        if decoder.from_sound:
+            return decoder.codes(heard, identity[group.rows], group.annotation)
+        made, _ = decoder.terms(heard, identity[group.rows], group.annotation, group.codes, group.mask)
+        assert made is not None
+        return made
+
+    def _own_loss(
+        self, decoder: OwnDecoder, features: torch.Tensor, batch: Batch, figures: Figures
+    ) -> torch.Tensor:
+        """Sum over rows of the losses that a baseline's decoder owns; Eq. 2 of its codes goes into the log alone."""
+        identity = self.model.embed(batch.identity)
+        total = torch.zeros((), device=features.device)
+        for group in batch.groups:
+            name, heard = group.annotation, self._heard(group, features, batch)
+            made, terms = decoder.terms(heard, identity[group.rows], name, group.codes, group.mask)
+            for term, error in terms.items():
+                rows = _row_means(error.float(), group.valid) * group.weight
+                _count(figures, f"{name}.{term}", rows)
+                total = total + rows.sum()
+            if made is not None:
+                error = self.annotations[name].loss(
+                    made.detach().float(), group.codes, group.mask, group.residual
+                )
+                _count(figures, name, _row_means(error, group.valid) * group.weight)
+        return total
 
     def _fed_back(
         self, group: Group, features: torch.Tensor, identity: torch.Tensor, batch: Batch, counts: torch.Tensor
