@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def vertices(folder: Path, *names: str, quiet: float = 1.0) -> Path:
 
 def made(source: Path, out: Path, **options: object) -> tuple[Dataset, tuple[str, ...]]:
     result = import_folder(source, out, FolderOptions(**options), read=read)  # type: ignore[arg-type]
-    return open_dataset(result.folder), result.notes
+    return open_dataset(result.folder), (*result.notes, *result.problems)
 
 
 def test_vertices_become_displacements_over_the_face_at_rest(tmp_path: Path) -> None:
@@ -290,11 +291,6 @@ REFUSED = [
     ({"b_wav": 2.0, "b_npy": MESH}, {}, "a.csv holds weights, but .*b.npy vertices"),
     ({"b_wav": 2.0, "b_csv": "jawOpen,puff\n1,2"}, {}, "differ in the channel 'puff'"),
     ({"a_csv": None, "a_npy": MESH, "b_wav": 2.0, "b_npy": MESH[:, :1]}, {}, "2 vertices, but .*not one topology"),
-    (
-        {"b_wav": 2.0, "b_npz": {"values": ZEROS[:, :2], "names": ["jawOpen", "smile"], "fps": 30}},
-        {},
-        "says 30 frames a second, not 25",
-    ),
     ({"a_csv": None, "a_npy": MESH, "template_npy": np.zeros((3, 3))}, {}, "has 3 vertices, the motion has 2"),
     ({"a_csv": None, "a_npy": MESH, "template_npy": np.zeros(4)}, {}, "is not a neutral face"),
     ({"a_csv": None, "a_npy": MESH, "template_obj": "v 1 2 x"}, {}, "line 1: 'v 1 2 x' is not a vertex"),
@@ -312,8 +308,6 @@ REFUSED = [
     ({}, {"annotation": "head"}, "'head' is a built-in annotation of another face"),
     ({"a_csv": "puff\n1\n1"}, {"annotation": "arkit52"}, "No channel of .* is one of arkit52's"),
     ({"a_wav": 0.05}, {}, "has only 1 frames with sound"),
-    ({"xSUBb_wav": 2.0, "xSUBb_csv": "jawOpen,smile\n1,2", "x-b_wav": 2.0, "x-b_csv": "jawOpen,smile\n1,2"},
-     {}, "would both be the clip 'x-b'"),
 ]  # fmt: skip
 
 
@@ -326,11 +320,43 @@ def test_refusals(tmp_path: Path, files: dict, options: dict, says: str) -> None
     assert not (tmp_path / "out").exists()
 
 
+WEIGHTS = "\n".join(["jawOpen,smile", *["0.5,0.25"] * 50])
+OTHERS = [
+    (
+        {"b_wav": 2.0, "b_npz": {"values": ZEROS[:, :2], "names": ["jawOpen", "smile"], "fps": 30}},
+        "b was left out: .*says 30 frames a second, not 25",
+    ),
+    ({"b_wav": 2.0, "b_csv": "jawOpen,smile\n1,nan"}, "b was left out: .*NaN or infinite"),
+    ({"b_wav": 2.0, "b_csv": WEIGHTS, "b_mp3": "x"}, "b was left out: b.mp3 and b.wav are both 'b'; keep one"),
+    ({"b_wav": "no sound", "b_csv": WEIGHTS}, "b was left out: .*b.wav is no media file"),
+    ({"b_wav": 2.0, "b_npy": np.array(["x"])}, "b was left out: .*b.npy should hold numbers of shape"),
+    (
+        {"c_wav": 2.0, "c_csv": WEIGHTS, "b_wav": 2.0, "b_csv": "jawOpen\n1\n1"},
+        "b was left out: .*differ in the channel 'smile'",
+    ),
+    ({"xSUBb_wav": 2.0, "xSUBb_csv": WEIGHTS, "x-b_wav": 2.0, "x-b_csv": WEIGHTS}, "would both be the clip 'x-b'"),
+    (
+        {"AnnaSUBb_wav": 2.0, "AnnaSUBb_csv": WEIGHTS, "annaSUBc_wav": 2.0, "annaSUBc_csv": WEIGHTS},
+        "anna/c was left out: its subject 'anna' and 'Anna' have one name",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("files", "says"), OTHERS, ids=[r[1][-30:] for r in OTHERS])
+def test_a_pair_that_cannot_be_used_does_not_stop_the_others(tmp_path: Path, files: dict, says: str) -> None:
+    result = import_folder(broken(tmp_path / "in", **files), tmp_path / "out", FolderOptions(fps=25.0))
+    (told,) = result.problems
+    assert re.search(says, told)
+    dataset = open_dataset(result.folder)
+    assert "a" in {c.id for c in dataset.clips} and list(result.problems) == dataset.extra["problems"]
+
+
 def test_a_failed_import_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
     source = vertices(tmp_path / "in", "a", "b")
     spoiled = moving()
     spoiled[30, 2] = np.nan
-    np.save(source / "b.npy", spoiled)
+    for name in "ab":
+        np.save(source / f"{name}.npy", spoiled)
     kept = tmp_path / "deep" / "out"
     (kept / "audio").mkdir(parents=True)
     (kept / "audio" / "other.flac").write_text("mine")
@@ -338,10 +364,12 @@ def test_a_failed_import_leaves_what_was_there_and_nothing_else(tmp_path: Path) 
     for out in (kept, tmp_path / "new" / "folder" / "out"):
         assert main(["data", "import", "folder", str(source), str(out), "--fps", "25", "--unit", "mm"]) == 2
         assert sorted(tmp_path.rglob("*")) == before
-    np.save(source / "b.npy", moving())
+    for name in "ab":
+        np.save(source / f"{name}.npy", moving())
     assert main(["data", "import", "folder", str(source), str(kept), "--fps", "25", "--unit", "mm"]) == 0
     whole = sorted(kept.rglob("*"))
-    np.save(source / "b.npy", spoiled)
+    for name in "ab":
+        np.save(source / f"{name}.npy", spoiled)
     with pytest.raises(DataError, match="NaN"):
         import_folder(source, kept, FolderOptions(fps=25, unit="mm"))
     assert sorted(kept.rglob("*")) == whole and (kept / "audio" / "other.flac").read_text() == "mine"

@@ -183,7 +183,7 @@ def test_multiface_with_gaps_and_meshtalks_vertices(
     assert main(["data", "import", "multiface", source, goal, "--regions", str(lists)]) == 1
     told = capsys.readouterr().err
     name = f"{one.name}/{SPOKEN}"
-    assert f"{name}: 1 meshes have another size and count as missing." in told
+    assert f"{name}: 1 meshes ({meshes[0][1].name}) have another size and count as missing." in told
     assert f"{name}: 10 of 18 frames are missing, so it became 2 clips." in told
     assert (
         f"{other.name}/{SPOKEN}: 9 of 18 frames are missing, and the sound is as long as the others alone"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from unitalker.cli.progress import bar
+
+if TYPE_CHECKING:
+    from unitalker.data.importers.corpus import Imported
 
 PARTIAL = 1
 """Exit code when something was left out because it is broken."""
@@ -30,13 +34,18 @@ class CorpusChoices:
 
 
 def import_published(kind: str, source: Path, output: Path, choices: CorpusChoices, fps: float | None) -> int:
-    """Import with a bar; every note and problem on stderr, the folders on stdout. Gives 1 where something is broken."""
+    """Import with a bar, and tell what became of it. Gives the exit code."""
     from unitalker.data.importers import import_corpus
     from unitalker.data.importers.corpus import Options
 
     options = Options(choices.regions, choices.split, fps)
     with bar("Importing", 1.0) as tell:
         made = import_corpus(kind, source, output, options, lambda done, total: tell(done / total, ()))
+    return report(made)
+
+
+def report(made: Sequence[Imported]) -> int:
+    """Every note and problem on stderr, the folders on stdout. Gives 1 where something is broken, else 0."""
     for one in made:
         for sentence in (*one.notes, *one.problems):
             print(sentence, file=sys.stderr)

@@ -115,8 +115,7 @@ def import_corpus(
         check_folder(source, output)
     folder = choices or FolderChoices()
     if kind == ORDINARY:
-        print(import_plain(source, output, folder))
-        return 0
+        return import_plain(source, output, folder)
     check_unused(kind, folder)
     return import_published(kind, source, output, corpus or CorpusChoices(), folder.fps)
 

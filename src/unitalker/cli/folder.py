@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from unitalker.cli.corpus import report
 from unitalker.cli.progress import bar
 from unitalker.errors import ConfigError
 
@@ -44,8 +44,8 @@ def check_unused(kind: str, choices: FolderChoices) -> None:
         raise ConfigError(f"--{given[0]} is for `data import {KIND}`; {kind} says that itself.")
 
 
-def import_plain(source: Path, output: Path, choices: FolderChoices) -> Path:
-    """Import an ordinary folder with a bar, and print the summary on stderr. Gives the dataset's folder."""
+def import_plain(source: Path, output: Path, choices: FolderChoices) -> int:
+    """Import an ordinary folder with a bar, and tell what became of it. Gives the exit code."""
     from unitalker.data.importers.folder import FolderOptions, import_folder
     from unitalker.export import read
 
@@ -56,6 +56,4 @@ def import_plain(source: Path, output: Path, choices: FolderChoices) -> Path:
             tell(done / total, ())
 
         made = import_folder(source, output, options, read=read, progress=step)
-    for note in made.notes:
-        print(note, file=sys.stderr)
-    return made.folder
+    return report([made])

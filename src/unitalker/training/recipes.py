@@ -165,8 +165,9 @@ def prepare(
         say(f"{made} is there already: {source} is not read again.")
     else:
         chosen = replace(options or FolderOptions(), annotation=recipe.new_head)
-        for note in import_folder(source, made, chosen, read=read_motion).notes:
-            say(note)
+        told = import_folder(source, made, chosen, read=read_motion)
+        for sentence in (*told.notes, *told.problems):
+            say(sentence)
     dataset = open_dataset(made)
     if dataset.unit == "weight":
         return made

@@ -69,7 +69,7 @@ def import_corpus(
         return module.run(source, out, given, progress)
     made = getattr(module, found.plain)(source, out)
     folders = made if isinstance(made, list) else [made]
-    return [Imported(one) if isinstance(one, Path) else Imported(one.folder, one.notes) for one in folders]
+    return [Imported(one) if isinstance(one, Path) else one for one in folders]
 
 
 def importer(kind: str) -> Importer:

@@ -9,15 +9,15 @@ exactly zero; put end to end the clips are the recording.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unitalker.config import SAMPLE_RATE
+from unitalker.data.importers.corpus import BROKEN_SECONDS, Imported
 from unitalker.data.importers.grid import arkit52_names
-from unitalker.data.importers.writing import ImportedClip, read_arrays, read_speech, write_dataset
+from unitalker.data.importers.writing import Clips, ImportedClip, read_arrays, read_speech, write_dataset
 from unitalker.errors import DataError
 from unitalker.motion import by_name
 
@@ -49,16 +49,17 @@ NOTES = [
 ]
 
 
-def import_facegood(source: Path, out: Path) -> list[Path]:
-    """Write `out/facegood116` and `out/arkit52` from the recordings in `source`. Returns the two folders.
+def import_facegood(source: Path, out: Path) -> list[Imported]:
+    """Write `out/facegood116` and `out/arkit52` from the recordings in `source`. Returns the two.
 
-    Raises DataError when the folder has no recordings, or channels that differ between them.
+    A recording that cannot be used is left out and told. Raises DataError when the folder has none that can, or when
+    their channels differ.
     """
     source, out = Path(source), Path(out)
     paths = sorted(source.glob("*.npz"))
     if not paths:
         raise DataError(f"{source} has no .npz recordings of this corpus.")
-    recordings = {p.stem: read_arrays(p, ("raw116", "raw_names", "arkit", "names", "fps")) for p in paths}
+    recordings, problems = _recordings(paths)
     first = next(iter(recordings.values()))
     raw_names = tuple(str(n) for n in first["raw_names"])
     if any(tuple(r["raw_names"]) != tuple(first["raw_names"]) for r in recordings.values()):
@@ -68,12 +69,13 @@ def import_facegood(source: Path, out: Path) -> list[Path]:
         write_dataset(
             out / "facegood116",
             _facts("facegood116", raw_names, raw_names, float(first["fps"])),
-            _clips(source, recordings, "raw116", raw_names),
+            _clips(recordings, "raw116", raw_names),
+            problems,
         ),
         write_dataset(
             out / "arkit52",
             _facts("arkit52", arkit, KNOWN_ARKIT, float(first["fps"])),
-            _clips(source, recordings, "arkit", arkit),
+            _clips(recordings, "arkit", arkit),
         ),
     ]
 
@@ -101,25 +103,51 @@ def cut_points(still: np.ndarray, longest: int) -> list[int]:
     return [*cuts, len(still)]
 
 
-def _clips(
-    source: Path, recordings: dict[str, dict[str, np.ndarray]], key: str, names: tuple[str, ...]
-) -> Iterator[ImportedClip]:
+def _recordings(paths: list[Path]) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
+    """Recording → its arrays and its `samples`, and a sentence for each one that cannot be used. Raises DataError where
+    none can."""
+    found, problems = {}, []
+    for path in paths:
+        try:
+            found[path.stem] = _recording(path)
+        except DataError as fault:
+            problems.append(f"{path.stem} was left out: {fault}")
+    if not found:
+        raise DataError(problems[0])
+    return found, problems
+
+
+def _recording(path: Path) -> dict[str, np.ndarray]:
+    """A recording's arrays and its `samples`. Raises DataError where they do not fit together."""
+    stored = read_arrays(path, ("raw116", "raw_names", "arkit", "names", "fps"))
+    for key, names in (("raw116", "raw_names"), ("arkit", "names")):
+        due = (len(stored["raw116"]), len(stored[names]))
+        if stored[key].shape != due:
+            raise DataError(f"{path}: {key} has the shape {stored[key].shape}, not {due}.")
+    samples = read_speech(path.with_suffix(".flac"))
+    over = len(stored["raw116"]) / float(stored["fps"]) - len(samples) / SAMPLE_RATE
+    if over > BROKEN_SECONDS:
+        raise DataError(f"{path} is {over:.2f} s longer than its sound {path.stem}.flac, which is not whole.")
+    return stored | {"samples": samples}
+
+
+def _clips(recordings: dict[str, dict[str, np.ndarray]], key: str, names: tuple[str, ...]) -> Clips:
     for recording, stored in recordings.items():
-        fps = float(stored["fps"])
-        samples = read_speech(source / f"{recording}.flac")
+        fps, samples = float(stored["fps"]), stored["samples"]
         have = [str(n) for n in stored["raw_names" if key == "raw116" else "names"]]
         values = by_name(advance(stored[key], LAG_SECONDS, fps), have, names)
         still = np.abs(advance(stored["raw116"], LAG_SECONDS, fps)).max(1) < STILL
         cuts = cut_points(still, int(LONGEST_CLIP * fps))
         for index, (start, stop) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
             end = len(samples) if stop == len(values) else round(stop / fps * SAMPLE_RATE)
-            yield ImportedClip(
+            clip = ImportedClip(
                 id=f"{recording}_{index:02d}",
                 subject=recording.split("_")[0],
                 split="val" if recording.endswith(DEVELOPMENT) else "train",
                 samples=samples[round(start / fps * SAMPLE_RATE) : end],
                 values=values[start:stop],
             )
+            yield clip.id, lambda clip=clip: clip
 
 
 def _facts(annotation: str, names: tuple[str, ...], known: tuple[str, ...], fps: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,32 +26,23 @@ from unitalker.audio import read as read_sound
 from unitalker.audio import write_sound
 from unitalker.config import SAMPLE_RATE
 from unitalker.data.dataset import Clip, Dataset, write_manifest
+from unitalker.data.importers.corpus import AGREE_SECONDS, BROKEN_SECONDS, Imported
 from unitalker.data.importers.folder_faces import Neutral, resting_face, silent_frames
 from unitalker.data.importers.folder_files import LENGTHS, Pair, Read
 from unitalker.data.importers.folder_plan import FolderOptions, Plan
-from unitalker.errors import AnnotationError, DataError
+from unitalker.errors import AnnotationError, DataError, UniTalkerError
 from unitalker.files import atomic
 from unitalker.motion import Motion, by_name
 from unitalker.rig import builtin_head
 
 __all__ = ["FolderOptions", "Imported", "import_folder"]
 
-AGREE_SECONDS = 0.1
-"""Sound and motion may differ by so much in length; more is cut and told."""
 BLOCK_BYTES = 32 << 20
 """Motion is read, moved and written in pieces of this size."""
 WEIGHT_HEAD_WEIGHT = 1e-4
 """λ of the paper's Eq. 2 for weights, as its release sets it."""
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Imported:
-    """The dataset folder that was written, and a line for everything that was found missing, made up or cut."""
-
-    folder: Path
-    notes: tuple[str, ...]
 
 
 def import_folder(
@@ -64,9 +55,10 @@ def import_folder(
 ) -> Imported:
     """Write the dataset `out` from the pairs of sound and motion in `source`.
 
-    read: reads Live Link Face CSV files, as unitalker.export.read does. progress: steps done, steps in all. Raises
-    DataError, AudioError or AnnotationError for what cannot be used; the manifest is written last, and a failure takes
-    away the files and folders that were not there before.
+    read: reads Live Link Face CSV files, as unitalker.export.read does. progress: steps done, steps in all. A pair that
+    cannot be used, or is unlike most others, is left out and told (`Imported.problems`). Raises DataError, AudioError or
+    AnnotationError where that leaves nothing, and for a folder that does not say what its numbers are; the manifest is
+    written last, and a failure takes away the files and folders that were not there before.
     """
     source, out = Path(source), Path(out)
     if not source.is_dir():
@@ -95,10 +87,10 @@ def _written(work: _Work, out: Path) -> Imported:
         tuple(clips),
         known=work.plan.known if work.plan.layout else None,
         source=f"the folder {work.plan.source.name}",
-        extra={"notes": work.plan.notes},
+        extra={"notes": work.plan.notes, "problems": work.plan.problems},
     )
     write_manifest(facts)
-    return Imported(out, tuple(work.plan.notes))
+    return Imported(out, tuple(work.plan.notes), tuple(work.plan.problems))
 
 
 @contextmanager
@@ -137,13 +129,26 @@ class _Work:
         """Sounds, then templates where none is given, then motion. Gives the manifest's clips."""
         for room in ("audio", "motion"):
             (self.out / room).mkdir(parents=True, exist_ok=True)
-        clips = [self._sound(pair) for pair in self.plan.pairs]
+        clips = self._sounds()
         for subject in self.plan.subjects if self.plan.mesh else ():
             if subject not in self.neutral:
                 self.neutral[subject] = self._made_template(subject)
             self.plan.notes.append(f"Template of {subject}: {self.neutral[subject].about}.")
         for pair, clip in zip(self.plan.pairs, clips, strict=True):
             self._motion(pair, self.out / clip.motion)
+        return clips
+
+    def _sounds(self) -> list[Clip]:
+        """The sound of every pair, those that cannot be used left out of the plan. Raises where none can."""
+        clips, faults = [], []
+        for pair in self.plan.pairs:
+            try:
+                clips.append(self._sound(pair))
+            except UniTalkerError as fault:
+                faults.append(fault)
+                self.plan.leave_out(pair, fault)
+        if not clips:
+            raise faults[0]
         return clips
 
     def _step(self) -> None:
@@ -153,6 +158,7 @@ class _Work:
 
     def _sound(self, pair: Pair) -> Clip:
         """Write a clip's sound as 16 kHz FLAC, cut where its motion ends earlier."""
+        self._check_finite(pair)
         samples = read_sound(pair.sound).samples
         frames, count = self._common(pair, len(samples))
         clip = Clip(
@@ -175,7 +181,8 @@ class _Work:
         motion, sound = frames / self.plan.fps, samples / SAMPLE_RATE
         if abs(motion - sound) > AGREE_SECONDS:
             longer = "motion" if motion > sound else "sound"
-            self.plan.notes.append(
+            told = self.plan.problems if motion > sound + BROKEN_SECONDS else self.plan.notes
+            told.append(
                 f"{pair.name}: the {longer} is {abs(motion - sound):.2f} s longer than its partner; its end was cut."
             )
             frames = min(frames, round(sound * self.plan.fps))
@@ -212,6 +219,14 @@ class _Work:
                 file.write(np.ascontiguousarray(block, "<f4").data)
         self._step()
 
+    def _check_finite(self, pair: Pair) -> None:
+        """Raises DataError for motion with holes, before a template is made of it."""
+        values = self.plan.take(pair).values.reshape(-1, self.plan.width)
+        rows = max(1, BLOCK_BYTES // (4 * self.plan.width))
+        for start in range(0, len(values), rows):
+            if not np.isfinite(values[start : start + rows]).all():
+                raise DataError(f"{pair.motion} holds NaN or infinite numbers.")
+
     def _blocks(self, pair: Pair) -> Iterator[np.ndarray]:
         """Displacements, or weights in the channel order of the first file: blocks (n, D) float32."""
         plan = self.plan
@@ -220,8 +235,6 @@ class _Work:
         rows = max(1, BLOCK_BYTES // (4 * plan.width))
         for start in range(0, len(values), rows):
             block = np.array(values[start : start + rows], np.float32)
-            if not np.isfinite(block).all():
-                raise DataError(f"{pair.motion} holds NaN or infinite numbers.")
             if take.names is not None:
                 yield by_name(block, take.names, plan.names)
             elif take.template is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from unitalker.data.importers.corpus import same_name
 from unitalker.errors import DataError
 from unitalker.motion import Motion
 
@@ -60,12 +61,13 @@ class Pair:
 @dataclass(frozen=True)
 class Found:
     """A folder's files. alone: sounds and motions without a partner; other: files of no known kind; extras: the
-    files of `EXTRAS` by their place, "lips.txt" or "anna/template.npy"."""
+    files of `EXTRAS` by their place, "lips.txt" or "anna/template.npy"; twice: a sentence for each name that two have."""
 
     pairs: tuple[Pair, ...]
     alone: tuple[str, ...]
     other: tuple[str, ...]
     extras: dict[str, Path]
+    twice: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,13 @@ def look(root: Path) -> Found:
     """The files under `root`, hidden ones left out, matched by stem and subfolder.
 
     `audio/anna/take1.wav`, `anna/audio/take1.wav` and `anna/take1.wav` are all "anna/take1" of the subject anna.
-    Raises DataError for two sounds or two motions of one name, or where no sound has a motion.
+    Takes of which there are two sounds or two motions, and those whose subject or clip would be mistaken for an earlier
+    one, are told in `twice`. Raises DataError where no sound has a motion.
     """
     kinds: dict[str, dict[str, Path]] = {"sound": {}, "motion": {}}
     extras: dict[str, Path] = {}
-    other = []
+    other: list[str] = []
+    twice: dict[str, str] = {}
     for path in sorted(p for p in root.rglob("*") if p.is_file()):
         inside = path.relative_to(root)
         if any(part.startswith(".") for part in inside.parts):
@@ -106,29 +110,25 @@ def look(root: Path) -> Found:
         if path.name in EXTRAS:
             extras["/".join([*place, path.name])] = path
         elif suffix in MOTION or suffix in SOUND:
-            _enter(
-                kinds["motion" if suffix in MOTION else "sound"], "/".join([*place, path.stem]), path, root
-            )
+            kind, name = kinds["motion" if suffix in MOTION else "sound"], "/".join([*place, path.stem])
+            first = kind.setdefault(name, path)
+            if first is not path:
+                twice[name] = f"{first.relative_to(root)} and {inside} are both {name!r}; keep one of them."
         else:
             other.append(str(inside))
     sounds, motions = kinds["sound"], kinds["motion"]
     alone = [p for name, p in (*sounds.items(), *motions.items()) if not (name in sounds and name in motions)]
-    pairs = tuple(_pair(name, sounds[name], motions[name]) for name in sorted(set(sounds) & set(motions)))
+    pairs = [_pair(n, sounds[n], motions[n]) for n in sorted(set(sounds) & set(motions) - set(twice))]
+    if not pairs and twice:
+        raise DataError(next(iter(twice.values())))
     if not pairs:
         raise DataError(
             f"{root} holds no pair of sound and motion with the same stem, such as take1.wav and take1.npy; it has "
             f"{len(sounds)} sounds ({', '.join(SOUND[:5])}, …) and {len(motions)} motions ({', '.join(MOTION)})."
         )
-    _check_ids(pairs)
-    return Found(pairs, tuple(str(p.relative_to(root)) for p in alone), tuple(other), extras)
-
-
-def _enter(known: dict[str, Path], name: str, path: Path, root: Path) -> None:
-    if name in known:
-        raise DataError(
-            f"{known[name].relative_to(root)} and {path.relative_to(root)} are both {name!r}; keep one of them."
-        )
-    known[name] = path
+    left = [f"{name} was left out: {told}" for name, told in twice.items()]
+    kept, same = _distinct(pairs)
+    return Found(kept, tuple(str(p.relative_to(root)) for p in alone), tuple(other), extras, (*left, *same))
 
 
 def _pair(name: str, sound: Path, motion: Path) -> Pair:
@@ -137,14 +137,27 @@ def _pair(name: str, sound: Path, motion: Path) -> Pair:
     return Pair(name, plain, parts[0] if len(parts) > 1 else SPEAKER, sound, motion)
 
 
-def _check_ids(pairs: Iterable[Pair]) -> None:
-    seen: dict[str, Pair] = {}
+def _distinct(pairs: Sequence[Pair]) -> tuple[tuple[Pair, ...], list[str]]:
+    """The pairs without those whose subject or clip would be mistaken for another one, and a sentence for each of
+    these."""
+    subjects: dict[str, str] = {}
+    ids: dict[str, Pair] = {}
+    kept, told = [], []
     for pair in pairs:
-        first = seen.setdefault(pair.id.lower(), pair)
-        if first is not pair:
-            raise DataError(
-                f"{first.name!r} and {pair.name!r} would both be the clip {pair.id!r}; rename one."
+        who = subjects.setdefault(same_name(pair.subject), pair.subject)
+        first = ids.setdefault(same_name(pair.id), pair)
+        if who != pair.subject:
+            told.append(
+                f"{pair.name} was left out: its subject {pair.subject!r} and {who!r} have one name; rename one."
             )
+        elif first is not pair:
+            told.append(
+                f"{pair.name} was left out: {first.name!r} and {pair.name!r} would both be the clip {pair.id!r}; rename "
+                "one."
+            )
+        else:
+            kept.append(pair)
+    return tuple(kept), told
 
 
 def read_take(path: Path, names: tuple[str, ...] | None, mesh: bool, read: Read | None) -> Take:

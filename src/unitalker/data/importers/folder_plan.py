@@ -14,7 +14,7 @@ from unitalker.annotations.layouts import channel_key, layout
 from unitalker.annotations.vertices import vertex_names
 from unitalker.data.importers.folder_faces import SPLITS, Neutral, given_neutral, indices, splits
 from unitalker.data.importers.folder_files import LENGTHS, Pair, Read, Take, look, read_take
-from unitalker.errors import DataError, unknown
+from unitalker.errors import DataError, UniTalkerError, unknown
 
 
 @dataclass(frozen=True)
@@ -31,32 +31,43 @@ class FolderOptions:
 
 
 class Plan:
-    """A folder's clips and their common facts. Raises DataError for all that cannot be used.
+    """A folder's clips and their common facts. Raises DataError for a folder that cannot be used.
 
     fps, unit, names, width (numbers per frame) and mesh (vertices, or weights) hold for all clips. frames: clip name →
     frames in its file. neutral: subject → template, where a file gives one. splits: clip name → split. regions: vertex
-    numbers by name. notes: the summary, line by line.
+    numbers by name. notes: the summary, line by line; problems: a sentence for each pair that is left out.
     """
 
     def __init__(self, source: Path, dataset: str, options: FolderOptions, read: Read | None) -> None:
         self.source, self.options, self.read = source, options, read
         self.found = look(source)
         self.pairs = self.found.pairs
-        self.subjects = tuple(dict.fromkeys(p.subject for p in self.pairs))
         self.dataset, self.name = dataset, options.annotation or dataset
         self.notes: list[str] = []
+        self.problems = [*self.found.twice]
         self.frames: dict[str, int] = {}
         _check_name(self.name)
         first = self._check_takes()
         self.mesh, self.width = first.names is None, first.width
         self.names = first.names or vertex_names(first.width // 3)
         self.unit = self._unit(first) if self.mesh else "weight"
-        self.splits = splits(self.pairs, self.found.extras.get("split.json"))
+        told = self.found.extras.get("split.json")
+        self.splits = splits(self.found.pairs if told else self.pairs, told)
         self.neutral = self._templates() if self.mesh else {}
         self.regions = self._regions() if self.mesh else {}
         if self.layout and not self.known:
             raise DataError(f"No channel of {source} is one of {self.name}'s; give another --annotation.")
         self._note_files()
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Those of whom there is a pair that can be used."""
+        return tuple(dict.fromkeys(p.subject for p in self.pairs))
+
+    def leave_out(self, pair: Pair, fault: UniTalkerError) -> None:
+        """Go on without a pair, and tell why."""
+        self.pairs = tuple(p for p in self.pairs if p is not pair)
+        self.problems.append(f"{pair.name} was left out: {fault}")
 
     @property
     def layout(self) -> bool:
@@ -85,19 +96,31 @@ class Plan:
         return tuple(line.strip() for line in text.splitlines() if line.strip())
 
     def _check_takes(self) -> Take:
-        """The first take; all others are of its kind, width and frame rate."""
-        first = self.take(self.pairs[0])
-        rates: dict[float, str] = {}
+        """One of the takes; all others are of its kind, width, channels and frame rate, as most in the folder are.
+        Raises DataError where none can be read, or none is like most others."""
+        takes: list[tuple[Pair, Take, float]] = []
+        faults = []
         for pair in self.pairs:
-            take = self.take(pair)
-            _check_alike(self.pairs[0], first, pair, take)
-            rates.setdefault(self._fps(pair, take), pair.name)
-            self.frames[pair.name] = len(take.values)
-        if max(rates) - min(rates) > 1e-3 * min(rates):
-            told = ", ".join(f"{name} has {fps:g}" for fps, name in sorted(rates.items()))
-            raise DataError(f"A dataset's motion runs at one frame rate, but {told}; make a dataset of each.")
-        self.fps = next(iter(rates))
-        return first
+            try:
+                take = self.take(pair)
+                takes.append((pair, take, self._fps(pair, take)))
+            except (UniTalkerError, OSError) as fault:
+                faults.append(fault)
+                self.leave_out(pair, fault)
+        if not takes:
+            raise faults[0]
+        first = next(
+            (one for one in takes if 2 * sum(_unlike(one, t) is None for t in takes) > len(takes)), takes[0]
+        )
+        for one in takes:
+            fault = _unlike(first, one)
+            if fault is not None and 2 * sum(_unlike(first, t) is None for t in takes) <= len(takes):
+                raise fault
+            if fault is not None:
+                self.leave_out(one[0], fault)
+            self.frames[one[0].name] = len(one[1].values)
+        self.fps = first[2]
+        return first[1]
 
     def _fps(self, pair: Pair, take: Take) -> float:
         given, path = self.options.fps, self.found.extras.get("fps.txt")
@@ -161,7 +184,7 @@ class Plan:
             self.notes.append(f"Without a partner, so not used: {', '.join(found.alone)}.")
         if found.other:
             self.notes.append(f"Of no known kind, so not looked at: {_some(found.other)}.")
-        count = {s: list(self.splits.values()).count(s) for s in SPLITS}
+        count = {s: [self.splits[p.name] for p in self.pairs].count(s) for s in SPLITS}
         how = "split.json" if "split.json" in found.extras else "8:1:1 by clip of each subject"
         self.notes.append(f"{', '.join(f'{n} {s}' for s, n in count.items())} ({how}).")
 
@@ -175,22 +198,25 @@ def _check_name(name: str) -> None:
         raise DataError(f"{name!r} is a built-in annotation of another face; give another --annotation.")
 
 
-def _check_alike(first: Pair, one: Take, pair: Pair, take: Take) -> None:
-    """Raises DataError where two clips hold numbers of different kinds."""
-    if (one.names is None) != (take.names is None):
-        kinds = ["vertices" if t.names is None else "weights" for t in (one, take)]
-        raise DataError(
-            f"{first.motion} holds {kinds[0]}, but {pair.motion} {kinds[1]}; make a dataset of each."
+def _unlike(first: tuple[Pair, Take, float], other: tuple[Pair, Take, float]) -> DataError | None:
+    """Why two takes cannot be of one dataset, None where they can."""
+    (one, a, fps), (two, b, rate) = first, other
+    if (a.names is None) != (b.names is None):
+        kinds = ["vertices" if t.names is None else "weights" for t in (a, b)]
+        return DataError(
+            f"{one.motion} holds {kinds[0]}, but {two.motion} {kinds[1]}; make a dataset of each."
         )
-    if take.names is None and take.width != one.width:
-        raise DataError(
-            f"{first.motion} has {one.width // 3} vertices, but {pair.motion} {take.width // 3}: not one topology."
+    if b.names is None and a.width != b.width:
+        counts = f"{one.motion} has {a.width // 3} vertices, but {two.motion} {b.width // 3}"
+        return DataError(f"{counts}: not one topology.")
+    if b.names is not None and (strange := sorted(set(b.names) ^ set(a.names or ()))):
+        return DataError(
+            f"{one.motion} and {two.motion} differ in the channel {strange[0]!r}; all need the same."
         )
-    if take.names is not None and set(take.names) != set(one.names or ()):
-        strange = sorted(set(take.names) ^ set(one.names or ()))[0]
-        raise DataError(
-            f"{first.motion} and {pair.motion} differ in the channel {strange!r}; all need the same."
-        )
+    if abs(fps - rate) > 1e-3 * fps:
+        told = f"{one.name} has {fps:g}, {two.name} has {rate:g}"
+        return DataError(f"A dataset's motion runs at one frame rate, but {told}; make a dataset of each.")
+    return None
 
 
 def _some(names: Sequence[str], limit: int = 12) -> str:

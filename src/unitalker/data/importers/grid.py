@@ -8,12 +8,15 @@ of the 50 ms loudness envelope best at +10 ms, less than a frame, so sound and m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from unitalker.data.importers.writing import ImportedClip, read_arrays, read_speech, write_dataset
+from unitalker.config import SAMPLE_RATE
+from unitalker.data.importers.corpus import BROKEN_SECONDS, Imported
+from unitalker.data.importers.writing import Clips, ImportedClip, read_arrays, read_speech, write_dataset
 from unitalker.errors import DataError
 from unitalker.motion import by_name
 
@@ -30,11 +33,11 @@ KNOWN = ("jawOpen", "mouthClose", "mouthPucker", "mouthPressLeft", "mouthPressRi
 Word = tuple[float, float, str]
 
 
-def import_grid(source: Path, out: Path) -> list[Path]:
+def import_grid(source: Path, out: Path) -> list[Imported]:
     """Write the corpus in `source` as one dataset of annotation "arkit52" in `out`.
 
-    The last 100 clips by name are the split "val". Returns [out].
-    Raises DataError when files are missing or do not fit together.
+    The last 100 clips by name are the split "val". A clip whose sound or numbers cannot be used is left out and told.
+    Raises DataError when the numbers of all clips are missing, or none can be used.
     """
     source, out = Path(source), Path(out)
     stored = read_arrays(
@@ -105,27 +108,35 @@ def relative_to_rest(values: np.ndarray, rest: np.ndarray) -> np.ndarray:
     return np.clip(values - np.median(values[rest], axis=0), 0.0, 1.0)
 
 
-def _clips(
-    source: Path, stored: dict[str, np.ndarray], names: tuple[str, ...], fps: float
-) -> Iterator[ImportedClip]:
-    tracked = [str(n) for n in stored["names"]]
+def _clips(source: Path, stored: dict[str, np.ndarray], names: tuple[str, ...], fps: float) -> Clips:
     order = sorted(range(len(stored["clip"])), key=lambda i: str(stored["clip"][i]))
     development = set(order[-DEVELOPMENT_CLIPS:])
     for i in order:
-        clip, valid = str(stored["clip"][i]), stored["valid"][i]
-        words = parse_words(str(stored["align"][i]))
-        values = fill_gaps(stored["arkit_mp"][i].astype(np.float32), valid)
-        moved = relative_to_rest(values, rest_frames(words, len(values), fps) & valid)
-        spoken = [w for w in words if w[2] not in SILENT_WORDS]
-        yield ImportedClip(
-            id=clip,
-            subject="s1",
-            split="val" if i in development else "train",
-            samples=read_speech(source / "audio" / f"{clip}.flac"),
-            values=by_name(moved, tracked, names),
-            text=" ".join(w[2] for w in spoken),
-            words=spoken,
-        )
+        split = "val" if i in development else "train"
+        yield str(stored["clip"][i]), partial(_clip, source, stored, i, split, names, fps)
+
+
+def _clip(
+    source: Path, stored: dict[str, np.ndarray], i: int, split: str, names: tuple[str, ...], fps: float
+) -> ImportedClip:
+    clip, valid = str(stored["clip"][i]), stored["valid"][i]
+    words = parse_words(str(stored["align"][i]))
+    values = fill_gaps(stored["arkit_mp"][i].astype(np.float32), valid)
+    moved = relative_to_rest(values, rest_frames(words, len(values), fps) & valid)
+    spoken = [w for w in words if w[2] not in SILENT_WORDS]
+    path = source / "audio" / f"{clip}.flac"
+    samples = read_speech(path)
+    if (over := len(values) / fps - len(samples) / SAMPLE_RATE) > BROKEN_SECONDS:
+        raise DataError(f"its motion is {over:.2f} s longer than its sound {path}, which is not whole.")
+    return ImportedClip(
+        id=clip,
+        subject="s1",
+        split=split,
+        samples=samples,
+        values=by_name(moved, [str(n) for n in stored["names"]], names),
+        text=" ".join(w[2] for w in spoken),
+        words=spoken,
+    )
 
 
 def _notes(valid: np.ndarray) -> list[str]:

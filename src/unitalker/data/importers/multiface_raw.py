@@ -38,12 +38,13 @@ SPEECH = "SEN_"
 
 @dataclass(frozen=True)
 class _Segment:
-    """Files of one segment: frame numbers, ascending, and their files. broken: files of another size than a mesh."""
+    """Files of one segment: frame numbers, ascending, and their files. broken: names of files of another size than a
+    mesh."""
 
     name: str
     numbers: list[int]
     files: list[Path]
-    broken: int
+    broken: list[str]
 
 
 def subject_folders(source: Path) -> dict[str, Path]:
@@ -107,16 +108,16 @@ def _vertices(folders: dict[str, Path]) -> int:
 
 
 def _segment(folder: Path, vertices: int) -> _Segment:
-    found, broken = [], 0
+    found, broken = [], []
     for path in folder.glob("*.bin"):
         if not path.stem.isdecimal():
             continue
         if path.stat().st_size == 12 * vertices:
             found.append((int(path.stem), path))
         else:
-            broken += 1
+            broken.append(path.name)
     found.sort()
-    return _Segment(folder.name, [n for n, _ in found], [p for _, p in found], broken)
+    return _Segment(folder.name, [n for n, _ in found], [p for _, p in found], sorted(broken))
 
 
 def _mesh(path: Path, vertices: int) -> np.ndarray:
@@ -196,7 +197,10 @@ def _parts(segment: _Segment, sound: Path, step: int, corpus: Corpus) -> list[Pi
         raise DataError(f"there is no sound {sound}.")
     name, fps = f"{sound.parent.parent.name}/{segment.name}", EXPECTED.fps
     if segment.broken:
-        corpus.problems.append(f"{name}: {segment.broken} meshes have another size and count as missing.")
+        some = ", ".join(segment.broken[:3]) + (", …" if len(segment.broken) > 3 else "")
+        corpus.problems.append(
+            f"{name}: {len(segment.broken)} meshes ({some}) have another size and count as missing."
+        )
     count, span = len(segment.numbers), round((segment.numbers[-1] - segment.numbers[0]) / step) + 1
     seconds = probe(sound).seconds
     if (

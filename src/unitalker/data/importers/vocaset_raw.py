@@ -32,7 +32,7 @@ def raw_takes(root: Path, corpus: Corpus, way: str, fps: float | None) -> list[T
     rows = open_rows(root / RAW, whole=False)
     if rows.width != 3 * VERTICES:
         raise DataError(f"{rows.path} has the shape {rows.shape}; (frames, {VERTICES}, 3) was due.")
-    corpus.templates = neutral_faces(root / TEMPLATES)
+    corpus.templates = neutral_faces(root / TEMPLATES, corpus.problems)
     step = set_rate(corpus, EXPECTED.fps, fps)
     places, heard = _nested(root / INDEX), _nested(root / SOUND)
     made = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import numpy as np
 
 from unitalker.config import SAMPLE_RATE
 from unitalker.data.dataset import FORMAT
-from unitalker.errors import DataError
+from unitalker.data.importers.corpus import Imported
+from unitalker.errors import DataError, UniTalkerError
 from unitalker.files import atomic
 
 
@@ -62,22 +63,36 @@ def read_speech(path: Path) -> np.ndarray:
     return samples[:, 0]
 
 
-def write_dataset(folder: Path, facts: dict[str, Any], clips: Iterable[ImportedClip]) -> Path:
+Clips = Iterable[tuple[str, Callable[[], ImportedClip]]]
+"""Name of each clip, and what reads it; reading raises a UniTalkerError for a clip that cannot be used."""
+
+
+def write_dataset(
+    folder: Path, facts: dict[str, Any], clips: Clips, problems: Iterable[str] = ()
+) -> Imported:
     """Write sound, motion and `dataset.json` (last, so that a half-written folder is never a dataset).
 
-    facts: name, annotation, fps, unit, names, known, subjects, licence, source and notes of the manifest.
-    Every file is written under a temporary name and renamed. Returns `folder`.
+    facts: name, annotation, fps, unit, names, known, subjects, licence, source and notes of the manifest. problems:
+    what is known to be broken already. Every file is written under a temporary name and renamed. A clip that cannot be
+    used is left out and told. Raises DataError where none can.
     """
     (folder / "audio").mkdir(parents=True, exist_ok=True)
     (folder / "motion").mkdir(exist_ok=True)
-    rows = [_write_clip(folder, clip, len(facts["names"])) for clip in clips]
+    rows, told = [], list(problems)
+    for name, read in clips:
+        try:
+            rows.append(_write_clip(folder, read(), len(facts["names"])))
+        except UniTalkerError as fault:
+            told.append(f"{name} was left out: {fault}")
     if not rows:
-        raise DataError(f"The corpus holds no clip, so {folder} would be an empty dataset.")
+        why = told[0] if told else "The corpus holds no clip."
+        raise DataError(f"{folder} would be an empty dataset, so nothing was written. {why}")
+    notes = tuple(facts.get("notes", ()))
     manifest = {"format": FORMAT, "version": 1, "scale": 1.0, "templates": None} | facts
-    text = json.dumps(manifest | {"clips": rows}, ensure_ascii=False, indent=1)
+    text = json.dumps(manifest | {"problems": told, "clips": rows}, ensure_ascii=False, indent=1)
     with atomic(folder / "dataset.json", DataError) as draft:
         draft.write_text(text + "\n", encoding="utf-8")
-    return folder
+    return Imported(folder, notes, tuple(told))
 
 
 def _write_clip(folder: Path, clip: ImportedClip, width: int) -> dict[str, Any]:
