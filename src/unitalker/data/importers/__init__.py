@@ -39,6 +39,7 @@ IMPORTERS: dict[str, Kind] = {
     "biwi": Kind("biwi", takes=("regions",)),
     "vocaset": Kind("vocaset", takes=("regions", "split", "fps")),
     "multiface": Kind("multiface", takes=("regions",)),
+    "beat": Kind("beat"),
     "flame": Kind("flame", plain="import_flame", file=True),
 }
 

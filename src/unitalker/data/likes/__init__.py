@@ -28,6 +28,7 @@ LIKES: dict[str, tuple[str, str]] = {
     "vocaset-raw": ("vocaset", "make_raw"),
     "multiface": ("multiface", "make_raw"),
     "meshtalk": ("multiface", "make"),
+    "beat": ("beat", "make"),
 }
 """Layout → module here and its function (out, size), which writes the folder that an importer reads."""
 
