@@ -28,6 +28,8 @@ LIKES: dict[str, tuple[str, str]] = {
     "vocaset-raw": ("vocaset", "make_raw"),
     "multiface": ("multiface", "make_raw"),
     "meshtalk": ("multiface", "make"),
+    "3detf-hdtf": ("etf", "make_hdtf"),
+    "3detf-ravdess": ("etf", "make_ravdess"),
     "beat": ("beat", "make"),
 }
 """Layout → module here and its function (out, size), which writes the folder that an importer reads."""

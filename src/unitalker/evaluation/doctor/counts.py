@@ -36,8 +36,11 @@ def count(dataset: Dataset, expected: Expected) -> list[Count]:
     if due:
         others = [split for split in clips if split not in due and split != UNUSED]
         out += [_equal(f"sequences, {split}", clips[split], 0) for split in others]
-    if expected.subjects:
-        out.append(_equal("subjects", len(set(dataset.subjects)), len(expected.subjects)))
+    if expected.sequences is not None:
+        out.append(_equal("sequences", len(dataset.clips), expected.sequences))
+    people = expected.people or len(expected.subjects)
+    if people:
+        out.append(_equal("subjects", len(set(dataset.subjects)), people))
     if expected.hours:
         hours = dataset.seconds() / 3600
         out.append(Count("hours", round(hours, 2), expected.hours, abs(hours / expected.hours - 1) <= CLOSE))
