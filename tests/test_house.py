@@ -20,7 +20,7 @@ FLOORS = [
     {"models", "data", "export"},
     {"annotations"},
     {"rig", "audio"},
-    {"motion", "config", "errors", "files"},
+    {"motion", "config", "errors", "files", "pickles"},
 ]
 """Rooms from the top of the house to its ground; imports only go down, rooms on one floor don't know each other."""
 OPTIONAL = ("transformers", "espeakng_loader", "tensorboard", "mediapipe")

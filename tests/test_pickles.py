@@ -19,8 +19,8 @@ import scipy.sparse
 from unitalker.annotations.flame import load_flame
 from unitalker.cli import main
 from unitalker.data.importers.flame import read_flame_pickle
-from unitalker.data.pickles import read_pickle
 from unitalker.errors import AnnotationError, DataError
+from unitalker.pickles import read_pickle
 
 RNG = np.random.default_rng(0)
 ARRAYS: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """FLAME's published model, a Python-2 pickle with chumpy arrays, as an npz file of plain arrays.
 
-The file is read by `data/pickles.py`: nothing in it runs, and neither chumpy nor scipy is needed. It is a model, not a
+The file is read by `unitalker.pickles`: nothing in it runs, and neither chumpy nor scipy is needed. It is a model, not a
 corpus, so what comes out is one file, which `--flame-model` and `annotations.flame.load_flame` take.
 """
 
@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from unitalker.annotations.flame import FlameModel, flame_model, save_flame
-from unitalker.data.pickles import read_pickle
 from unitalker.errors import AnnotationError
+from unitalker.pickles import read_pickle
 
 ARRAYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "kintree_table", "weights", "f")
 """Names of a FLAME pickle's arrays that make the model."""

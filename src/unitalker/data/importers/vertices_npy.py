@@ -11,8 +11,8 @@ import numpy as np
 
 from unitalker.data.importers.folder_files import SOUND
 from unitalker.data.importers.rows import NpyRows, open_rows
-from unitalker.data.pickles import read_pickle
 from unitalker.errors import DataError
+from unitalker.pickles import read_pickle
 
 MOTION, SPEECH = "vertices_npy", "wav"
 

@@ -14,8 +14,8 @@ from unitalker.data.importers.corpus import UNUSED, Corpus, Take
 from unitalker.data.importers.rows import Frames, NpyRows, Piece, open_rows, piece_frames, pieces
 from unitalker.data.importers.vertices_npy import neutral_faces
 from unitalker.data.importers.vocaset_facts import EXPECTED, TAKE, VERTICES, set_rate, split_of
-from unitalker.data.pickles import read_pickle
 from unitalker.errors import DataError
+from unitalker.pickles import read_pickle
 
 RAW = "data_verts.npy"
 TEMPLATES, INDEX, SOUND = "templates.pkl", "subj_seq_to_idx.pkl", "raw_audio_fixed.pkl"

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from unitalker.data.pickle_stand_ins import STAND_INS, Object, Refused
 from unitalker.errors import DataError
+from unitalker.pickles.stand_ins import STAND_INS, Object, Refused
 
 SIZE_LIMIT = 2_000_000_000
 """Largest pickle that is read, in bytes."""
