@@ -6,26 +6,20 @@ whole file only the times are in memory. Frames stand where their time stamps sa
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
 from unitalker.annotations.layouts import channel_key
+from unitalker.data.importers.json_stream import parts
 from unitalker.data.importers.rows import LONGEST_FILL, Frames
 from unitalker.errors import DataError
 
-PIECE = 1 << 20
-"""Characters read at a time."""
-AHEAD = 1 << 16
-"""Characters that are there before a value is looked for; a frame has about a thousand."""
-LONGEST_VALUE = 1 << 24
-"""Characters of one value (a frame, the list of names) that are read at most."""
 ROWS = 1024
 """Frames in a block."""
 SAME_TIME = 0.002
@@ -34,94 +28,12 @@ OTHER_CLOCK = 1.0
 """Seconds: a first time stamp later than this, or before the start by as much, is of another clock than the sound's."""
 
 
-class _Text:
-    """A JSON text of which only a window is in memory."""
-
-    def __init__(self, file: TextIO, path: Path) -> None:
-        self.file, self.path = file, path
-        self.window, self.at, self.ended = "", 0, False
-        self.decoder = json.JSONDecoder()
-
-    def fill(self, ahead: int = AHEAD) -> bool:
-        """Have `ahead` characters before the place of reading. Returns whether there was more to read."""
-        if self.ended or len(self.window) - self.at >= ahead:
-            return False
-        more = self.file.read(max(PIECE, ahead))
-        self.window, self.at, self.ended = self.window[self.at :] + more, 0, not more
-        return bool(more)
-
-    def sign(self) -> str:
-        """The next character that is no blank, not taken; empty at the end."""
-        while True:
-            self.fill()
-            while self.at < len(self.window) and self.window[self.at] in " \t\r\n":
-                self.at += 1
-            if self.at < len(self.window) or self.ended:
-                return self.window[self.at : self.at + 1]
-
-    def take(self, wanted: str) -> str:
-        """The next character. Raises DataError for one that is not among `wanted`, or the end of the file."""
-        found = self.sign()
-        if not found or found not in wanted:
-            raise DataError(
-                _broken(self.path, "ends too early" if not found else f"has {found!r} for {wanted}")
-            )
-        self.at += 1
-        return found
-
-    def value(self) -> Any:
-        """The next value. Raises DataError for what is none, or is larger than any frame."""
-        self.sign()
-        while True:
-            try:
-                found, self.at = self.decoder.raw_decode(self.window, self.at)
-                return found
-            except (ValueError, RecursionError) as fault:
-                size = len(self.window) - self.at
-                if size > LONGEST_VALUE or not self.fill(2 * size + 1):
-                    raise DataError(_broken(self.path, str(fault) if size else "ends too early")) from None
-
-
-def _broken(path: Path, what: str) -> str:
-    return f"{path} is not a whole JSON file ({what}); fetch it again."
-
-
-def _values(path: Path) -> Iterator[tuple[str, Any]]:
-    """The file's parts as ("names", list) and, for each frame, ("frames", object). Raises DataError for broken JSON."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            text = _Text(file, path)
-            text.take("{")
-            while text.sign() != "}":
-                key = text.value()
-                text.take(":")
-                if key == "frames" and text.sign() == "[":
-                    yield from (("frames", frame) for frame in _items(text))
-                else:
-                    yield str(key), text.value()
-                if text.sign() != "}":
-                    text.take(",")
-    except OSError as fault:
-        raise DataError(f"{path} cannot be read: {fault}.") from None
-    except UnicodeDecodeError as fault:
-        raise DataError(_broken(path, str(fault))) from None
-
-
-def _items(text: _Text) -> Iterator[Any]:
-    text.take("[")
-    while text.sign() != "]":
-        yield text.value()
-        if text.sign() != "]":
-            text.take(",")
-    text.take("]")
-
-
 def _blocks(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Blocks of times (n,) in seconds and weights (n, D) as stored. Raises DataError for a frame that is none."""
     rows: list[list[float]] = []
     times: list[float] = []
     first, width = 0, 0
-    for key, frame in _values(path):
+    for key, frame in parts(path, ("frames",)):
         if key != "frames":
             continue
         if not isinstance(frame, dict) or not isinstance(frame.get("weights"), list) or "time" not in frame:
@@ -190,7 +102,7 @@ def look(path: Path, wanted: tuple[str, ...]) -> FaceFile:
 
 def _values_and_blocks(path: Path) -> Iterator[tuple[str, Any]]:
     """The names, then blocks of frames. Raises DataError where either is missing."""
-    names = next((value for key, value in _values(path) if key == "names"), None)
+    names = next((value for key, value in parts(path, ("frames",)) if key == "names"), None)
     if not isinstance(names, list) or not names:
         raise DataError(f"{path} has no names, so nobody knows which weight is which.")
     yield "names", names
