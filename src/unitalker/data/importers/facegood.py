@@ -60,6 +60,8 @@ def import_facegood(source: Path, out: Path) -> list[Imported]:
     if not paths:
         raise DataError(f"{source} has no .npz recordings of this corpus.")
     recordings, problems = _recordings(paths)
+    alone = sorted({p.stem for p in source.glob("*.flac")} - {p.stem for p in paths})
+    problems += [f"{name} was left out: {name}.flac has no {name}.npz." for name in alone]
     first = next(iter(recordings.values()))
     raw_names = tuple(str(n) for n in first["raw_names"])
     if any(tuple(r["raw_names"]) != tuple(first["raw_names"]) for r in recordings.values()):

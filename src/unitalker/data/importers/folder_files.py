@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -223,7 +224,7 @@ def _arrays(path: Path, names: tuple[str, ...] | None, mesh: bool) -> Take:
         with np.load(path, allow_pickle=False) as stored:
             held = {k: stored[k] for k in ("values", "names", "fps", "unit", "template") if k in stored.files}
             listed = ", ".join(stored.files)
-    except (OSError, ValueError, EOFError, BadZipFile) as fault:
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as fault:
         raise DataError(f"{path} is not a readable npz file: {fault}.") from None
     if "values" not in held:
         raise DataError(f"{path} has no array 'values' (frames, channels); it holds {listed or 'nothing'}.")

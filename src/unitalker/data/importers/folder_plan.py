@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ from unitalker.errors import DataError, UniTalkerError, unknown
 
 @dataclass(frozen=True)
 class FolderOptions:
-    """What the files do not say. annotation: name of the convention (default: the dataset's); a built-in weight layout
+    """What the files do not say. annotation: name of the convention (default: the output's, in plain letters); a built-in weight layout
     such as arkit52 takes the weights by name. fps: frames a second of motion that does not carry it. unit: of vertices.
     names: file with the names of nameless weights. lips: file with the lip vertices' numbers."""
 
@@ -42,7 +43,7 @@ class Plan:
         self.source, self.options, self.read = source, options, read
         self.found = look(source)
         self.pairs = self.found.pairs
-        self.dataset, self.name = dataset, options.annotation or dataset
+        self.dataset, self.name = dataset, options.annotation or _plain(dataset)
         self.notes: list[str] = []
         self.problems = [*self.found.twice]
         self.frames: dict[str, int] = {}
@@ -64,7 +65,7 @@ class Plan:
         """Those of whom there is a pair that can be used."""
         return tuple(dict.fromkeys(p.subject for p in self.pairs))
 
-    def leave_out(self, pair: Pair, fault: UniTalkerError) -> None:
+    def leave_out(self, pair: Pair, fault: Exception) -> None:
         """Go on without a pair, and tell why."""
         self.pairs = tuple(p for p in self.pairs if p is not pair)
         self.problems.append(f"{pair.name} was left out: {fault}")
@@ -180,13 +181,18 @@ class Plan:
 
     def _note_files(self) -> None:
         found = self.found
-        if found.alone:
-            self.notes.append(f"Without a partner, so not used: {', '.join(found.alone)}.")
+        self.problems += [f"{name} was left out: it has no partner of the same stem." for name in found.alone]
         if found.other:
             self.notes.append(f"Of no known kind, so not looked at: {_some(found.other)}.")
         count = {s: [self.splits[p.name] for p in self.pairs].count(s) for s in SPLITS}
         how = "split.json" if "split.json" in found.extras else "8:1:1 by clip of each subject"
         self.notes.append(f"{', '.join(f'{n} {s}' for s, n in count.items())} ({how}).")
+
+
+def _plain(name: str) -> str:
+    """A folder's name as an annotation's: accents and other letters become plain ones or `_`."""
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in letters) or "face"
 
 
 def _check_name(name: str) -> None:

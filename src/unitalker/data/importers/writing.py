@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +44,7 @@ def read_arrays(path: Path, keys: Iterable[str]) -> dict[str, np.ndarray]:
             if missing:
                 raise DataError(f"{path} has no array {missing[0]!r}; it holds {', '.join(stored.files)}.")
             return {k: stored[k] for k in keys}
-    except (OSError, ValueError, BadZipFile) as problem:
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as problem:
         raise DataError(f"{path} cannot be read as an npz file of the corpus: {problem}") from problem
 
 
