@@ -11,6 +11,8 @@ from unitalker.cli.annotate import EXAMPLES as ANNOTATE_EXAMPLES
 from unitalker.cli.annotate import annotate
 from unitalker.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from unitalker.cli.bench import data_efficiency
+from unitalker.cli.build_open import EXAMPLES as OPEN_EXAMPLES
+from unitalker.cli.build_open import build_open
 from unitalker.cli.data import (
     IMPORT_EXAMPLES,
     PCA_EXAMPLES,
@@ -25,6 +27,9 @@ from unitalker.cli.doctor import EXAMPLES as DOCTOR_EXAMPLES
 from unitalker.cli.doctor import doctor
 from unitalker.cli.released import EXAMPLES as RELEASED_EXAMPLES
 from unitalker.cli.released import import_released
+from unitalker.cli.study import BUILD_EXAMPLES, SCORE_EXAMPLES
+from unitalker.cli.study import build as study_build
+from unitalker.cli.study import score as study_score
 from unitalker.cli.train import EXAMPLES as TRAIN_EXAMPLES
 from unitalker.cli.train import train
 from unitalker.cli.view import EXAMPLES as VIEW_EXAMPLES
@@ -65,6 +70,7 @@ data.command(doctor, name="doctor", help_epilogue=DOCTOR_EXAMPLES)
 data.command(view, name="view", help_epilogue=VIEW_EXAMPLES)
 data.command(unify, name="unify", help_epilogue=UNIFY_EXAMPLES)
 data.command(shard, name="shard", help_epilogue=SHARD_EXAMPLES)
+data.command(build_open, name="build-open", help_epilogue=OPEN_EXAMPLES)
 app.command(
     animate, name="animate", help_epilogue=EXAMPLES, usage="Usage: unitalker animate [OPTIONS] [INPUTS...]"
 )
@@ -78,3 +84,17 @@ app.command(data)
 bench = App(name="bench", help="Measurements that train models.", help_format="plaintext")
 bench.command(data_efficiency, name="data-efficiency", help_epilogue=BENCH_EXAMPLES)
 app.command(bench)
+study = App(name="study", help="Ask people which of two systems they prefer.", help_format="plaintext")
+study.command(
+    study_build,
+    name="build",
+    help_epilogue=BUILD_EXAMPLES,
+    usage="Usage: unitalker study build A B --audio DIR --output DIR [OPTIONS]",
+)
+study.command(
+    study_score,
+    name="score",
+    help_epilogue=SCORE_EXAMPLES,
+    usage="Usage: unitalker study score ANSWERS... [OPTIONS]",
+)
+app.command(study)

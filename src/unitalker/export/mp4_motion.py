@@ -20,13 +20,7 @@ def write(motion: Motion, path: Path, options: Options) -> None:
     """
     from unitalker.export.mp4 import write_mp4
 
-    need_frames(motion, "film")
-    rig = head_rig(options)
-    if motion.unit == "weight":
-        weights, _ = rig_weights(motion, rig)
-        frames = _posed(rig, weights)
-    else:
-        rig, frames = _mesh(motion, rig)
+    rig, frames = posed(motion, options)
     write_mp4(
         path,
         _counted(frames, options.progress),
@@ -37,6 +31,18 @@ def write(motion: Motion, path: Path, options: Options) -> None:
         size=options.size,
         view=options.view,
     )
+
+
+def posed(motion: Motion, options: Options) -> tuple[Rig, Iterator[np.ndarray]]:
+    """The rig that a motion moves, at its neutral face, and the rig's vertices (V, 3) in metres, frame by frame.
+
+    Raises ExportError as `write` does.
+    """
+    need_frames(motion, "film")
+    rig = head_rig(options)
+    if motion.unit == "weight":
+        return rig, _posed(rig, rig_weights(motion, rig)[0])
+    return _mesh(motion, rig)
 
 
 def _posed(rig: Rig, weights: np.ndarray, run: int = 32) -> Iterator[np.ndarray]:
