@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -16,6 +17,10 @@ class DecoderSettings(Settings):
 
     width: int = Field(default=256, ge=8, description="Channels of the hidden states.")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout in training.")
+
+    def with_lips(self, lips: Mapping[str, Sequence[int]]) -> Self:
+        """The settings for data whose heads of vertices have these lips (rows); most decoders don't look at them."""
+        return self
 
 
 class TCNDecoderConfig(DecoderSettings):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,26 @@ def _architecture(config: HFEncoderConfig) -> Any:
     return arch
 
 
+def _fetch(kind: Any, config: HFEncoderConfig, architecture: Any) -> Any:
+    """The library's model of that class with the published weights of `config.name`. Raises ModelError."""
+    known = _known(config.name)
+    name = known.name if known else config.name
+    try:
+        found, told = kind.from_pretrained(name, config=architecture, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError) as fault:
+        raise ModelError(
+            f"The weights of {config.name!r} can't be had: {_reason(name, fault)} Give a local folder of them with "
+            "--set model.encoder.name=FOLDER, or begin with random weights by --set model.encoder.pretrained=false."
+        ) from None
+    missing = sorted(k for k in told["missing_keys"] if k.rpartition(".")[2] not in UNTRAINED)
+    if missing:
+        raise ModelError(
+            f"The weights of {config.name!r} lack {missing[:3]} ({len(missing)} tensors in all); they are "
+            "another architecture's than the encoder's settings."
+        )
+    return found
+
+
 class HFEncoder(nn.Module):
     """Waveform (B, N) → contextualised features (B, T, size) at 50 Hz.
 
@@ -133,8 +154,10 @@ class HFEncoder(nn.Module):
         self.size = int(arch.hidden_size)
         self.steps = tuple(zip(arch.conv_kernel, arch.conv_stride, strict=True))
         self.model.feature_extractor._freeze_parameters()
+        first = [f"encoder.layers.{number}." for number in range(self.config.frozen_layers)]
+        still = (*first, "feature_projection.") if first else ()
         for name, parameter in self.model.named_parameters():
-            if name in UNTRAINED:
+            if name in UNTRAINED or name.startswith(still):
                 parameter.requires_grad_(False)
 
     @property
@@ -147,24 +170,7 @@ class HFEncoder(nn.Module):
 
     def load_pretrained(self) -> None:
         """Replace the weights by the published ones of `config.name`. Raises ModelError where they can't be had."""
-        known = _known(self.config.name)
-        name = known.name if known else self.config.name
-        try:
-            found, told = type(self.model).from_pretrained(
-                name, config=self.model.config, output_loading_info=True
-            )
-        except (OSError, ValueError, RuntimeError) as fault:
-            raise ModelError(
-                f"The weights of {self.config.name!r} can't be had: {_reason(name, fault)} Give a local folder of them with "
-                "--set model.encoder.name=FOLDER, or begin with random weights by --set model.encoder.pretrained=false."
-            ) from None
-        missing = sorted(set(told["missing_keys"]) - UNTRAINED)
-        if missing:
-            raise ModelError(
-                f"The weights of {self.config.name!r} lack {missing[:3]} ({len(missing)} tensors in all); they are "
-                "another architecture's than the encoder's settings."
-            )
-        self.model.load_state_dict(found.state_dict())
+        self.model.load_state_dict(_fetch(type(self.model), self.config, self.model.config).state_dict())
 
     def counts(self, lengths: torch.Tensor) -> torch.Tensor:
         """Samples (B,) → features (B,) of each row, before any adaptor."""
@@ -235,3 +241,32 @@ class HFEncoder(nn.Module):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
             return self.model.encoder(hidden, attention_mask=own)[0]
+
+
+class Recogniser(nn.Module):
+    """A published speech recogniser (CTC): waveform (B, N) → its features (B, T, size) and letters (B, T, letters).
+
+    Random weights until `load_pretrained`.
+    """
+
+    def __init__(self, config: HFEncoderConfig, letters: int) -> None:
+        super().__init__()
+        self.encoder = HFEncoder(config)
+        self.letters = nn.Linear(self.encoder.size, letters)
+
+    def load_pretrained(self) -> None:
+        """Replace the weights by the published ones of its name. Raises ModelError where they can't be had."""
+        encoder = self.encoder
+        architecture = deepcopy(encoder.model.config)
+        architecture.vocab_size = self.letters.out_features
+        kind = getattr(_library(), KINDS[architecture.model_type].replace("Model", "ForCTC"))
+        found = _fetch(kind, encoder.config, architecture)
+        encoder.model.load_state_dict(found.base_model.state_dict())
+        self.letters.load_state_dict(found.lm_head.state_dict())
+
+    def forward(
+        self, samples: torch.Tensor, lengths: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Samples (B, N) at 16 kHz and each row's own (B,) → features and the letters' logits at 50 Hz."""
+        features = self.encoder(samples, lengths)
+        return features, self.letters(features)

@@ -99,12 +99,11 @@ class UniTalker(nn.Module):
 
     def embed(self, mixture: Mapping[str, float] | Sequence[int] | torch.Tensor) -> torch.Tensor:
         """Identity embeddings (B, identity_dim): of rows (B,), or one of a weighted mixture of names (weights sum to 1)."""
-        table = self.decoder.identity.weight
         if isinstance(mixture, Mapping):
-            rows = torch.tensor([self.identity_row(n) for n in mixture], device=table.device)
-            weights = torch.tensor(list(mixture.values()), device=table.device, dtype=table.dtype)
-            return (weights[:, None] * table[rows]).sum(0, keepdim=True)
-        return self.decoder.identity(torch.as_tensor(mixture, device=table.device))
+            rows = torch.tensor([self.identity_row(n) for n in mixture], device=self.device)
+            found = self.decoder.identity(rows)
+            return (found.new_tensor(list(mixture.values()))[:, None] * found).sum(0, keepdim=True)
+        return self.decoder.identity(torch.as_tensor(mixture, device=self.device))
 
     def features(
         self, samples: torch.Tensor, frames: int | torch.Tensor, lengths: torch.Tensor | None = None
@@ -221,18 +220,19 @@ class UniTalker(nn.Module):
         """
         rows = torch.as_tensor(frames).expand(len(features)).cpu()
         have = torch.full((len(features),), features.shape[1]) if counts is None else counts.cpu()
+        rates = torch.as_tensor(fps, dtype=torch.float64).expand(len(features)).cpu()
         if self.config.adaptor == "paired":
-            if not bool((torch.as_tensor(fps) * 2 == FEATURE_RATE).all()):
+            if not bool((rates * 2 == FEATURE_RATE).all()):
                 raise ModelError(
                     f"This model reads two features for each frame, so it knows {FEATURE_RATE / 2:g} frames a second "
                     f"alone, not {fps}."
                 )
-            return Heard(pairs(features, rows, (have - have % 2).clamp(min=1)), rows, rows)
+            return Heard(pairs(features, rows, (have - have % 2).clamp(min=1)), rows, rows, rates)
         if self.config.adaptor == "after_encoder":
-            return Heard(self.adapt(features, fps, frames, counts=counts), rows, rows)
+            return Heard(self.adapt(features, fps, frames, counts=counts), rows, rows, rates)
         if self.config.adaptor == "before_transformer":
-            return Heard(features[:, : int(rows.max())], rows, rows)
-        return Heard(features, rows, have)
+            return Heard(features[:, : int(rows.max())], rows, rows, rates)
+        return Heard(features, rows, have, rates)
 
     def _fed(self, name: str, true: Mapping[str, torch.Tensor] | None) -> torch.Tensor | None:
         """The true codes of a head where they are to be fed back, else none."""

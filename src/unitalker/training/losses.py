@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -101,9 +102,10 @@ class Objective(nn.Module):
         """What a decoder with heads of its own hears of a group's rows."""
         own, frames = group.rows.cpu(), batch.frames
         if not features.shape[1]:
-            return Heard(features[group.rows], frames[own], torch.zeros_like(frames[own]))
+            return Heard(features[group.rows], frames[own], torch.zeros_like(frames[own]), batch.fps[own])
         counts = self._counts(batch)[own]
-        return self.model.heard(features[group.rows], batch.fps[own], frames[own], counts)
+        heard = self.model.heard(features[group.rows], batch.fps[own], frames[own], counts)
+        return replace(heard, samples=batch.samples[group.rows], lengths=batch.lengths[own])
 
     def _own_codes(
         self, decoder: OwnDecoder, group: Group, heard: Heard, identity: torch.Tensor

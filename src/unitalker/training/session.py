@@ -275,7 +275,7 @@ def open_run(
         trainer.say(f"resumed at step {trainer.step}")
     elif start is not None:
         trainer.begin_with(start)
-    elif model.encoder.kind == "hf" and model.encoder.pretrained:
+    else:
         trainer.load_encoder()
     return trainer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from unitalker.models.baselines.own import OwnDecoder
 from unitalker.models.mini import MiniEncoder
 from unitalker.models.unitalker import UniTalker
 
@@ -32,6 +33,12 @@ def transfer(old: UniTalker, new: UniTalker, keep: str = "all") -> list[str]:
 
 
 def load_encoder(model: UniTalker) -> None:
-    """Give a pre-trained encoder its published weights. Raises ModelError where they can't be had."""
-    if not isinstance(model.encoder, MiniEncoder):
+    """Give a pre-trained encoder its published weights, and a baseline's decoder those that it begins with.
+
+    Raises ModelError where they can't be had.
+    """
+    encoder = model.config.encoder
+    if not isinstance(model.encoder, MiniEncoder) and encoder.kind == "hf" and encoder.pretrained:
         model.encoder.load_pretrained()
+    if isinstance(model.decoder, OwnDecoder):
+        model.decoder.load_pretrained()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from unitalker.models.adaptor import frame_mask
+from unitalker.config import FEATURE_RATE
+from unitalker.models.adaptor import adapt_aligned_rows, frame_mask, pairs
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,28 @@ class Heard:
     "paired"; (B, T50, F) at 50 Hz with the adaptor "decoder". (B, 0, F) for a decoder that hears nothing.
     frames: (B,) motion frames of each row, on the CPU; the longest row's are what is asked for.
     counts: (B,) of the features' second axis, those that are each row's own, on the CPU.
+    fps: (B,) frames a second, on the CPU.
+    samples, lengths: in training the sound itself (B, N) at 16 kHz, and how much of it is each row's own (B,).
     """
 
     features: torch.Tensor
     frames: torch.Tensor
     counts: torch.Tensor
+    fps: torch.Tensor
+    samples: torch.Tensor | None = None
+    lengths: torch.Tensor | None = None
+
+    def two(self) -> torch.Tensor:
+        """(B, frames, 2, F) of features at 50 Hz (adaptor "decoder"), in the way of published baselines: at 25 fps each
+        frame's own two, else those at twice the frame rate, interpolated with aligned corners."""
+        own = self.fps * 2 == FEATURE_RATE
+        if bool(own.all()):
+            return pairs(self.features, self.frames, (self.counts - self.counts % 2).clamp(min=1))
+        between = adapt_aligned_rows(self.features, 2 * self.frames, self.counts).unflatten(1, (-1, 2))
+        if not bool(own.any()):
+            return between
+        near = pairs(self.features, self.frames, (self.counts - self.counts % 2).clamp(min=1))
+        return torch.where(own.to(near.device)[:, None, None, None], near, between)
 
     @property
     def own(self) -> torch.Tensor:
@@ -42,6 +60,9 @@ class OwnDecoder(nn.Module, ABC):
     identity: nn.Embedding
     losses: tuple[str, ...] = ("motion",)
     from_sound: bool = True
+
+    def load_pretrained(self) -> None:
+        """Give the parts that begin with published weights theirs; most have none. Raises ModelError."""
 
     @abstractmethod
     def codes(self, heard: Heard, identity: torch.Tensor, name: str) -> torch.Tensor:
