@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 import csv
-import re
 from pathlib import Path
 
 import numpy as np
 
 from unitalker.annotations.layouts import channel_key, convert, layout
+from unitalker.audio.timecode import CLOCK, clock_frames, shown_rate, timecode
 from unitalker.errors import ExportError
 from unitalker.export.base import MAX_BYTES, Options
 from unitalker.files import atomic
 from unitalker.motion import Motion
 
-CLOCK = 60
-"""Frames a second of the timecode's clock, whatever the recording's own rate."""
-
-_TIMECODE = re.compile(r"(\d{1,4}):(\d{2}):(\d{2})[:;](\d{2})(?:\.(\d{1,6}))?")
 _DAY = 24 * 3600 * CLOCK
-_RATES = sorted({float(n) for n in range(1, 241)} | {n * 1000 / 1001 for n in (24, 30, 48, 60, 120, 240)})
 
 
 def header() -> str:
     """The first line, as the app of 2021 writes it."""
     names = [name[0].upper() + name[1:] for name in layout("livelink_csv").names]
     return ",".join(["Timecode", "BlendShapeCount", *names])
-
-
-def timecode(frame: int, fps: float) -> str:
-    """`HH:MM:SS:FF.mmm` of a frame: seconds, frames of the 60-fps clock, thousandths of such a frame.
-
-    >>> timecode(0, 60), timecode(61, 60), timecode(1, 25), timecode(45, 30)
-    ('00:00:00:00.000', '00:00:01:01.000', '00:00:00:02.400', '00:00:01:30.000')
-    """
-    ticks, mils = divmod(round(frame * CLOCK * 1000 / fps), 1000)
-    seconds, ff = divmod(ticks, CLOCK)
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}:{ff:02d}.{mils:03d}"
 
 
 BLOCK = 4096
@@ -72,7 +56,7 @@ def read(path: Path) -> Motion:
         rows = csv.reader(file)
         order = _columns(next(rows, []), path)
         clock, values = _rows(rows, order, path)
-    fps, even = _rate(clock)
+    fps, even = shown_rate(clock)
     provenance = {"source": path.name, "first_timecode_frames": float(clock[0]), "even": even}
     motion = Motion(
         values, layout("livelink_csv").names, fps, "livelink_csv", "weight", provenance=provenance
@@ -102,7 +86,7 @@ def _rows(rows: object, order: list[int], path: Path) -> tuple[np.ndarray, np.nd
         if not row or (len(row) > 1 and row[1].strip() == "0"):
             continue
         try:
-            time = _clock(row[0])
+            time = clock_frames(row[0])
             values.append([float(row[i]) for i in order])
         except (ValueError, IndexError):
             raise ExportError(f"{path}, line {line}: a timecode and 61 numbers should stand here.") from None
@@ -116,28 +100,6 @@ def _rows(rows: object, order: list[int], path: Path) -> tuple[np.ndarray, np.nd
     if not clock:
         raise ExportError(f"{path} has no frames with a face in it.")
     return np.array(clock), np.array(values, np.float32)
-
-
-def _clock(text: str) -> float:
-    """Frames of the 60-fps clock since midnight. Raises ValueError for anything else."""
-    match = _TIMECODE.fullmatch(text.strip())
-    if not match:
-        raise ValueError(text)
-    hours, minutes, seconds, frame = (int(g) for g in match.groups()[:4])
-    return (hours * 3600 + minutes * 60 + seconds) * CLOCK + frame + float(f"0.{match[5] or 0}")
-
-
-def _rate(clock: np.ndarray) -> tuple[float, bool]:
-    """(fps, whether the rows are evenly spaced) from clock readings rounded to a thousandth of a frame."""
-    if len(clock) < 2:
-        return float(CLOCK), True
-    steps = np.diff(clock)
-    step = float(np.median(steps))
-    even = bool(np.abs(steps - step).max() <= 0.0021)
-    span, count = (float(clock[-1] - clock[0]), len(steps)) if even else (step, 1)
-    fps = CLOCK * count / span
-    near = min(_RATES, key=lambda rate: abs(rate - fps))
-    return (near if abs(near - fps) <= fps * 0.0011 / span else round(fps, 4)), even
 
 
 def _evened(motion: Motion, seconds: np.ndarray) -> Motion:
