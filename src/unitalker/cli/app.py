@@ -25,6 +25,8 @@ from unitalker.cli.data import (
 )
 from unitalker.cli.doctor import EXAMPLES as DOCTOR_EXAMPLES
 from unitalker.cli.doctor import doctor
+from unitalker.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
+from unitalker.cli.evaluate import evaluate
 from unitalker.cli.released import EXAMPLES as RELEASED_EXAMPLES
 from unitalker.cli.released import import_released
 from unitalker.cli.study import BUILD_EXAMPLES, SCORE_EXAMPLES
@@ -34,7 +36,7 @@ from unitalker.cli.train import EXAMPLES as TRAIN_EXAMPLES
 from unitalker.cli.train import train
 from unitalker.cli.view import EXAMPLES as VIEW_EXAMPLES
 from unitalker.cli.view import UNIFY_EXAMPLES, unify, view
-from unitalker.cli.work import evaluate, models
+from unitalker.cli.work import models
 
 
 def _version() -> str:
@@ -75,7 +77,12 @@ app.command(
     animate, name="animate", help_epilogue=EXAMPLES, usage="Usage: unitalker animate [OPTIONS] [INPUTS...]"
 )
 app.command(models, name="models", usage="Usage: unitalker models [OPTIONS] [NAMES...]")
-app.command(evaluate, name="evaluate")
+app.command(
+    evaluate,
+    name="evaluate",
+    help_epilogue=EVALUATE_EXAMPLES,
+    usage="Usage: unitalker evaluate [OPTIONS] [MODEL] [DATASET]",
+)
 app.command(import_released, name="import", help_epilogue=RELEASED_EXAMPLES)
 app.command(
     train, name="train", help_epilogue=TRAIN_EXAMPLES, usage="Usage: unitalker train [OPTIONS] [CONFIG]"

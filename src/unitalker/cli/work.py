@@ -1,4 +1,4 @@
-"""`unitalker models` and `evaluate`."""
+"""`unitalker models`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from unitalker.cli.progress import bar
-from unitalker.cli.run import load_rig
-
 NAMES = Parameter(help="Only these models, by name or folder; all that are installed by default.")
 AS_JSON = Parameter(name="--json", negative=(), show_default=False, help="Print JSON instead of text.")
-SPLIT = Parameter(help="Which part of the dataset: train, val or test.")
-WHO = Parameter(help="Identity to animate with; `subject` takes each clip's own.")
-OUT = Parameter(name=("--output", "-o"), help="Write the figures to this .json file too.")
-RIG = Parameter(help="Rig that lip distances are measured on, as in `animate`; default: the built-in head.")
 
 
 def models(*names: Annotated[str, NAMES], as_json: Annotated[bool, AS_JSON] = False) -> int:
@@ -71,41 +64,3 @@ def _text(facts: dict[str, Any], shown: int = 12) -> str:
     if len(names) > shown:
         lines.append(f"    … and {len(names) - shown} more: unitalker models {facts['name']} --json")
     return "\n".join(lines)
-
-
-def evaluate(
-    model: str,
-    dataset: Path,
-    *,
-    split: Annotated[str, SPLIT] = "val",
-    identity: Annotated[str, WHO] = "pivot",
-    rig: Annotated[str | None, RIG] = None,
-    output: Annotated[Path | None, OUT] = None,
-) -> int:
-    """Animate a dataset's clips with a model and compare with the captured motion.
-
-    Parameters
-    ----------
-    model
-        Name of an installed model, or a model folder.
-    dataset
-        Folder with dataset.json (see `unitalker data`).
-    """
-    from unitalker.animation.animator import load
-    from unitalker.evaluation.report import evaluate as measure
-    from unitalker.files import atomic, check_writable
-
-    if output is not None:
-        check_writable(output)
-    head = load_rig(rig) if rig else None
-    with bar("Animating", 1.0) as tell:
-
-        def step(done: int, total: int) -> None:
-            tell(done / total, ())
-
-        report = measure(load(model), dataset, split=split, rig=head, identity=identity, progress=step)
-    print(report.table())
-    if output is not None:
-        with atomic(output) as draft:
-            draft.write_text(report.to_json() + "\n", encoding="utf-8")
-    return 0

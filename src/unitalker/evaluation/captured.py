@@ -13,6 +13,7 @@ import numpy as np
 
 from unitalker.errors import DataError
 from unitalker.evaluation.metrics import LAGS, best_lag, loudness, pooled_correlation, sample_at
+from unitalker.evaluation.metrics.mouth import AFTER, BEFORE
 from unitalker.motion import Motion, by_name
 from unitalker.rig.lips import lip_gap
 from unitalker.rig.rig import Rig
@@ -124,6 +125,20 @@ def word_scores(gap: np.ndarray, fps: float, words: Sequence[Word]) -> dict[str,
             met["open"][0] += bool(seen.max() > OPEN * large)
             met["open"][1] += 1
     return {name: (hit, count) for name, (hit, count) in met.items()}
+
+
+def phones_of_words(words: Sequence[Word]) -> list[Word]:
+    """Words whose bilabials and open vowels are known, as phones in the time in which `word_scores` looks for them."""
+    found: list[Word] = []
+    for start, end, word in words:
+        if word in BILABIAL_STARTS:
+            found.append((start + START_WINDOW[0] + BEFORE, start + START_WINDOW[1] - AFTER, "b"))
+        elif word in BILABIAL_ENDS:
+            found.append((end + END_WINDOW[0] + BEFORE, end + END_WINDOW[1] - AFTER, "m"))
+        if word in OPEN_VOWELS:
+            quarter = (end - start) / 4
+            found.append((start + quarter, end - quarter, "a"))
+    return found
 
 
 def word_recall(gaps: Sequence[np.ndarray], cases: Sequence[Case]) -> dict[str, float | int]:

@@ -207,6 +207,34 @@ class ClipMeter:
         return out
 
 
+@dataclass
+class Maps:
+    """Sums of speeds and errors over all sequences, for maps on the head."""
+
+    speeds: np.ndarray | None = None
+    counts: tuple[int, int] = (0, 0)
+    error: np.ndarray | None = None
+    frames: int = 0
+
+    def add(self, meter: ClipMeter) -> None:
+        """Take a clip that was measured."""
+        pairs, styles = max(meter.truth.frames - 1, 0), len(meter.predictions)
+        speeds = np.stack([meter.truth.speeds, sum(side.speeds for side in meter.predictions)])
+        self.speeds = speeds if self.speeds is None else self.speeds + speeds
+        self.counts = (self.counts[0] + pairs, self.counts[1] + pairs * styles)
+        self.error = meter.error if self.error is None else self.error + meter.error
+        self.frames += meter.truth.frames * styles
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Name → (V,) float32."""
+        if self.speeds is None or self.error is None:
+            return {}
+        out = {"error": self.error / self.frames}
+        for name, sums, count in zip(("truth", "prediction"), self.speeds, self.counts, strict=True):
+            out[f"velocity_mean_{name}"], out[f"velocity_std_{name}"] = speed_maps(sums, count)
+        return {name: values.astype(np.float32) for name, values in out.items()}
+
+
 def _deviation(total: np.ndarray, squares: np.ndarray, count: int) -> np.ndarray:
     """Standard deviation from sums of values and of their squares."""
     mean = total / count

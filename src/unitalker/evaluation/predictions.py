@@ -1,0 +1,232 @@
+"""Where predictions come from: a model that animates, or another tool's files in CodeTalker's directory convention."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from unitalker.annotations.base import Annotation
+from unitalker.data.dataset import Clip, Dataset
+from unitalker.errors import AnnotationError, DataError, ModelError, unknown
+from unitalker.evaluation.faces import Face
+from unitalker.motion import Motion, by_name
+
+OWN, PIVOT, TRAINING = "own", "pivot", "training"
+RULES = {
+    OWN: "the clip's own subject",
+    PIVOT: "the pivot, nobody's",
+    TRAINING: "every training subject, averaged",
+}
+"""Identity rules: as whom a clip is predicted."""
+MOST_STYLES = 64
+FILE = re.compile(r"(?P<clip>.+)_condition_(?P<who>.+)")
+"""CodeTalker's name of a prediction, without .npy."""
+LIKENESS = (0.8, 1.25)
+"""How much larger than the neutral face a predicted one may be."""
+
+Read = Callable[[slice], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Track:
+    """One prediction: its frames, and what reads values (n, D) of some of them in the annotation's unit."""
+
+    frames: int
+    read: Read
+
+
+class Source(Protocol):
+    """What predicts. `name` is told in reports; `notes` grows with what was decided."""
+
+    name: str
+    facts: dict[str, Any]
+    notes: list[str]
+
+    def annotation(self, dataset: Dataset) -> Annotation | None:
+        """The annotation that it predicts a dataset in, None where it brings none."""
+        ...
+
+    def styles(self, dataset: Dataset, clip: Clip, rule: str, training: Sequence[str]) -> list[str]:
+        """As whom a clip is predicted, by an identity rule or a name."""
+        ...
+
+    def track(self, dataset: Dataset, clip: Clip, style: str, face: Face, fps: float) -> Track:
+        """One prediction. Raises a UniTalkerError that says why there is none."""
+        ...
+
+
+class Animating(Protocol):
+    """What FromModel needs of an animator."""
+
+    @property
+    def annotations(self) -> Mapping[str, Annotation]: ...
+
+    @property
+    def identities(self) -> Sequence[str]: ...
+
+    def animate(
+        self, source: Any, /, *, annotations: Sequence[str], identity: str | None, fps: float | None
+    ) -> Mapping[str, Motion]: ...
+
+
+class FromModel:
+    """Predictions of an animator. Frames are made at the protocol's rate."""
+
+    def __init__(self, animator: Animating, name: str, **facts: Any) -> None:
+        self.animator, self.name, self.facts = animator, name, facts
+        self.notes: list[str] = []
+
+    def annotation(self, dataset: Dataset) -> Annotation:
+        """The model's head for a dataset. Raises AnnotationError with the heads it has."""
+        if dataset.annotation not in self.animator.annotations:
+            raise AnnotationError(
+                f"{self.name} cannot be measured on {dataset.name}: "
+                + unknown("head", dataset.annotation, self.animator.annotations)
+            )
+        return self.animator.annotations[dataset.annotation]
+
+    def styles(self, dataset: Dataset, clip: Clip, rule: str, training: Sequence[str]) -> list[str]:
+        """See Source.styles. Subjects that the model does not know speak as the pivot, which is noted."""
+        if rule == PIVOT:
+            return [PIVOT]
+        if rule == OWN:
+            found = self._identity(dataset, clip.subject)
+            if found is None:
+                self._note(
+                    f"{self.name} does not know {clip.subject} of {dataset.name}: predicted as the pivot."
+                )
+            return [found or PIVOT]
+        if rule != TRAINING:
+            if rule not in self.animator.identities:
+                raise ModelError(unknown("identity", rule, (*RULES, *self.animator.identities)))
+            return [rule]
+        found = [one for subject in training if (one := self._identity(dataset, subject)) is not None]
+        return found or self._everybody(dataset)
+
+    def _identity(self, dataset: Dataset, subject: str) -> str | None:
+        """The model's name for a subject: by dataset, else by the subject alone where only one identity has it."""
+        named = f"{dataset.name}/{subject}"
+        if named in self.animator.identities:
+            return named
+        alike = [one for one in self.animator.identities if one.rpartition("/")[2] == subject]
+        return alike[0] if len(alike) == 1 else None
+
+    def _everybody(self, dataset: Dataset) -> list[str]:
+        known = [one for one in self.animator.identities if one != PIVOT]
+        if 0 < len(known) <= MOST_STYLES:
+            self._note(
+                f"{self.name} knows no training subject of {dataset.name} by name: averaged over all {len(known)} of its "
+                "identities."
+            )
+            return known
+        self._note(f"{self.name} knows no training subject of {dataset.name}: predicted as the pivot.")
+        return [PIVOT]
+
+    def track(self, dataset: Dataset, clip: Clip, style: str, face: Face, fps: float) -> Track:
+        """See Source.track."""
+        name = dataset.annotation
+        made = self.animator.animate(dataset.recording(clip), annotations=[name], identity=style, fps=fps)[
+            name
+        ]
+        if face.annotation.kind == "vertices" and len(made.names) != face.annotation.dim:
+            raise AnnotationError(
+                f"{self.name} makes {len(made.names)} numbers a frame of {name}, {dataset.name} has {face.annotation.dim}: "
+                "two meshes of one name."
+            )
+        named = face.annotation.kind != "vertices" and made.names != face.annotation.names
+        values = by_name(made.values, made.names, face.annotation.names) if named else made.values
+        return Track(len(made), lambda part: np.asarray(values[part], np.float32))
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+class FromFolder:
+    """Files `<subject>_<sentence>_condition_<subject>.npy` of another tool, or `<subject>_<sentence>.npy`.
+
+    Arrays (T, 3V) or (T, V, 3) hold absolute vertices in the corpus's own unit, as the dataset stores them; for weights
+    and FLAME (T, D) the numbers themselves.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise DataError(f"There is no folder of predictions {folder}.")
+        self.name, self.folder = folder.name, folder
+        self.facts: dict[str, Any] = {"predictions": str(folder)}
+        self.notes: list[str] = []
+        self.files: dict[str, dict[str, Path]] = {}
+        self.used: set[Path] = set()
+        for path in sorted(folder.glob("*.npy")):
+            match = FILE.fullmatch(path.stem)
+            clip, who = (match["clip"], match["who"]) if match else (path.stem, "")
+            self.files.setdefault(clip, {})[who] = path
+        if not self.files:
+            raise DataError(
+                f"{folder} holds no predictions; files are called as F2_e37_condition_F2.npy, subject, sentence and style."
+            )
+
+    def annotation(self, dataset: Dataset) -> None:
+        """A folder brings no annotation; the dataset's is taken."""
+        return
+
+    def styles(self, dataset: Dataset, clip: Clip, rule: str, training: Sequence[str]) -> list[str]:
+        """See Source.styles. A file without a condition stands for any rule."""
+        there = self.files.get(clip.id, {})
+        wanted = {OWN: [clip.subject], PIVOT: [PIVOT], TRAINING: list(training)}.get(rule, [rule])
+        return [""] if "" in there and not set(wanted) & set(there) else wanted
+
+    def track(self, dataset: Dataset, clip: Clip, style: str, face: Face, fps: float) -> Track:
+        """See Source.track. Raises DataError for a missing file and for what cannot be such a prediction."""
+        path = self.files.get(clip.id, {}).get(style)
+        if path is None:
+            raise DataError(f"{clip.id}{f'_condition_{style}' if style else ''}.npy is missing.")
+        self.used.add(path)
+        try:
+            stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError, TypeError) as fault:
+            raise DataError(f"{path.name} is not a readable npy array: {fault}.") from None
+        width = face.annotation.dim
+        frames = _frames(stored, width, path.name)
+        if face.annotation.kind != "vertices":
+            return Track(len(frames), lambda part: np.asarray(frames[part], np.float32))
+        neutral = dataset.template(clip.subject)
+        if neutral is None:
+            raise DataError(
+                f"{dataset.name} has no neutral faces, which absolute vertices are compared over; import it again."
+            )
+        flat, scale = neutral.reshape(-1), np.float32(dataset.scale)
+        _check_absolute(np.asarray(frames[0], np.float32), flat, path.name)
+        return Track(len(frames), lambda part: (np.asarray(frames[part], np.float32) - flat) * scale)
+
+    def unused(self) -> list[Path]:
+        """Files that no clip of the protocol asked for."""
+        return [path for found in self.files.values() for path in found.values() if path not in self.used]
+
+
+def _frames(stored: np.ndarray, width: int, name: str) -> np.ndarray:
+    """(T, width) view of an array. Raises DataError for another shape or kind."""
+    if stored.dtype.kind not in "fiu" or not stored.size:
+        raise DataError(f"{name} holds no numbers: {stored.dtype} of shape {stored.shape}.")
+    if stored.ndim == 3 and stored.shape[0] == 1 and stored.shape[2] == width:
+        stored = stored[0]
+    if stored.ndim not in (2, 3) or stored[0].size != width:
+        form = f"(T, {width})" + (f" or (T, {width // 3}, 3)" if width % 3 == 0 else "")
+        raise DataError(f"{name} has the shape {stored.shape}; {form} is needed.")
+    return stored.reshape(len(stored), -1)
+
+
+def _check_absolute(frame: np.ndarray, neutral: np.ndarray, name: str) -> None:
+    """Raises DataError for displacements and for faces of another size."""
+    vertices, face = frame.reshape(-1, 3), neutral.reshape(-1, 3)
+    size = float(np.ptp(vertices, axis=0).max() / np.ptp(face, axis=0).max())
+    if not LIKENESS[0] <= size <= LIKENESS[1]:
+        raise DataError(
+            f"{name}: its face is {size:.3g} times as large as the subject's neutral face. Absolute vertices in the "
+            "corpus's own unit are needed, not displacements and not scaled ones."
+        )

@@ -1,0 +1,297 @@
+"""Carrying out a protocol: clip by clip, a block of frames at a time, never a dataset's meshes together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unitalker.data.dataset import Clip, Dataset
+from unitalker.errors import DataError, ModelError, UniTalkerError
+from unitalker.evaluation.captured import phones_of_words
+from unitalker.evaluation.faces import face_of, mask_hash, truth
+from unitalker.evaluation.metrics.mouth import Pair, inner_lips, moments
+from unitalker.evaluation.metrics.streams import ClipMeter, Maps, Regions, block_frames
+from unitalker.evaluation.predictions import RULES, Source, Track
+from unitalker.evaluation.protocols import matched
+from unitalker.evaluation.protocols.base import Part, Protocol
+from unitalker.evaluation.protocols.result import MaskUsed, PartResult, Result
+from unitalker.evaluation.protocols.result import Sequence as Row
+
+Progress = Callable[[int, int], None]
+LOOKED_AT = 8
+"""Clips whose motion tells where the mouth opens."""
+LOOKED_FRAMES = 64
+OTHER_RATE = 1.4
+"""A prediction that is longer or shorter by more than this has another frame rate."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may say. regions: folder of index lists. identity: a rule or a name in place of the protocol's."""
+
+    regions: Path | None = None
+    identity: str | None = None
+    seed: int = 0
+
+
+def run(
+    protocol: Protocol,
+    datasets: Sequence[Dataset],
+    source: Source,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Evaluate predictions of datasets by a protocol.
+
+    Sequences that are missing or broken are left out and told in `problems`. Raises DataError where nothing can be
+    measured, where a dataset is not of the protocol, and what the source raises for names.
+    """
+    options = options or Options()
+    pairs = matched(protocol, datasets)
+    works = [_Work(protocol, part, dataset, source, options) for part, dataset in pairs]
+    total, done, parts = sum(len(work.clips) for work in works), 0, []
+    for work in works:
+        for clip in work.clips:
+            work.take(clip)
+            done += 1
+            if progress:
+                progress(done, total)
+        parts.append(work.result())
+    notes = list(source.notes)
+    if absent := [
+        p.name for p in protocol.parts if not protocol.each and p not in [part for part, _ in pairs]
+    ]:
+        notes.append(f"Not given, so in none of the figures: {', '.join(absent)}.")
+    return Result(protocol, {"predictions of": source.name, **source.facts}, parts, notes)
+
+
+class _Work:
+    """One dataset of a protocol."""
+
+    def __init__(
+        self, protocol: Protocol, part: Part, dataset: Dataset, source: Source, options: Options
+    ) -> None:
+        self.part, self.dataset, self.source, self.options = part, dataset, source, options
+        self.rule = options.identity or protocol.identity
+        self.differences: list[str] = []
+        if options.identity not in (None, protocol.identity):
+            self.differences.append(
+                f"predicted as {self.rule}; the protocol's identity is {protocol.identity}."
+            )
+        self.clips = self._split()
+        self.step, self.fps = self._rate()
+        own = dataset.annotation == part.annotation
+        unit = {"unit": part.unit, "size": part.size} if own else {}
+        self.face = face_of(dataset, source.annotation(dataset), regions=options.regions, **unit)
+        self.regions = self._regions()
+        self.training = part.training(dataset)
+        self.rows: list[Row] = []
+        self.problems: list[str] = []
+        self.lengths: Counter[str] = Counter()
+        self.maps = Maps()
+        self._preparation(own)
+
+    def _split(self) -> list[Clip]:
+        """The clips to measure; of a dataset without test clips under `open`, those for validation."""
+        clips = self.part.clips(self.dataset)
+        if clips:
+            return clips
+        if not self.part.keys and (held := self.part.clips(self.dataset, "val")):
+            self.differences.append("it has no test clips: measured on val.")
+            return held
+        have = sorted({clip.split for clip in self.dataset.clips})
+        raise DataError(
+            f"{self.dataset.name} has no clips of {self.part.name} (split {self.part.split!r}); it has {', '.join(have)}."
+        )
+
+    def _rate(self) -> tuple[int, float]:
+        fps = self.part.fps or self.dataset.fps
+        step = round(self.dataset.fps / fps)
+        if step < 1 or abs(self.dataset.fps / step - fps) > 1e-3:
+            self.differences.append(f"{self.dataset.fps:g} frames a second, not {fps:g}.")
+            return 1, self.dataset.fps
+        if step > 1:
+            self.differences.append(
+                f"one frame in {step} was taken: {self.dataset.fps:g} fps became {fps:g}."
+            )
+        return step, fps
+
+    def _preparation(self, own: bool) -> None:
+        """Tell what of the dataset and its masks is not the protocol's."""
+        part, dataset = self.part, self.dataset
+        if part.annotation and not own:
+            self.differences.append(
+                f"{dataset.name} has the annotation {dataset.annotation!r}, not {part.annotation!r}: its figures do not "
+                "compare with published ones."
+            )
+        if dataset.stored == "codes":
+            self.differences.append(
+                "the truth is stored as codes: what lies outside their basis is in no figure."
+            )
+        for name, mask in part.masks.items():
+            used = self.masks.get(name)
+            if used is None:
+                self.differences.append(f"no list of the region {name} is known; published: {mask.source}.")
+            elif mask.vertices and used.vertices != mask.vertices:
+                self.differences.append(
+                    f"the region {name} has {used.vertices} vertices; published: {mask.vertices}, {mask.source}."
+                )
+            elif own and mask.sha256 and used.sha256 != mask.sha256:
+                self.differences.append(f"the vertices of the region {name} are not those of {mask.source}.")
+        self.differences += self.face.notes
+
+    def _regions(self) -> Regions:
+        face = self.face
+        pair = face.pair
+        told = "the built-in head" if pair else "the captured motion: inner lips near the middle of the mouth"
+        if pair is None and "lips" in face.regions:
+            pair = self._pair(face.regions["lips"])
+        listed = {n: (rows, face.told[n]) for n, rows in face.regions.items()}
+        if pair is not None:
+            listed["opening"] = (np.concatenate(pair), told)
+        self.masks = {n: MaskUsed(len(np.unique(r)), mask_hash(r), why) for n, (r, why) in listed.items()}
+        return Regions(face.regions.get("lips"), face.regions.get("upper_face"), pair)
+
+    def _pair(self, lips: np.ndarray) -> Pair | None:
+        """Inner lips by the captured motion of some clips, None (and told) where it does not part them."""
+        moved: list[np.ndarray] = []
+        neutral = self.face.neutral(self.clips[0].subject)
+        if neutral is None:
+            self.differences.append("no neutral face is known: measures of the mouth's opening are left out.")
+            return None
+        for clip in self.clips[:: max(1, len(self.clips) // LOOKED_AT)][:LOOKED_AT]:
+            try:
+                frames, read = truth(self.dataset, clip, self.face)
+            except DataError:
+                continue
+            some = range(0, frames, max(1, frames // LOOKED_FRAMES))
+            moved += [self.face.moved(read(slice(i, i + 1)))[:, lips] for i in some]
+        try:
+            return inner_lips(neutral, lips, np.concatenate(moved)) if moved else None
+        except DataError as fault:
+            self.differences.append(f"measures of the mouth's opening are left out. {fault}")
+            return None
+
+    def take(self, clip: Clip) -> None:
+        """Measure a clip; what is missing or broken becomes a problem."""
+        styles = self.source.styles(self.dataset, clip, self.rule, self.training)
+        tracks: dict[str, Track] = {}
+        for style in styles:
+            try:
+                tracks[style] = self.source.track(self.dataset, clip, style, self.face, self.fps)
+            except ModelError:
+                raise
+            except UniTalkerError as fault:
+                self.problems.append(str(fault))
+        if not tracks:
+            return
+        try:
+            self._measure(clip, tracks)
+        except UniTalkerError as fault:
+            self.problems.append(f"{clip.id}: {fault}")
+
+    def _measure(self, clip: Clip, tracks: dict[str, Track]) -> None:
+        due, read = truth(self.dataset, clip, self.face, self.step)
+        count = self._agreed(due, tracks)
+        meter = ClipMeter(self.fps, self.regions, self._rest(clip), len(tracks))
+        jaws: list[list[np.ndarray]] = [[] for _ in range(1 + len(tracks))]
+        for part in _blocks(count, block_frames(self.face.vertices)):
+            values = [read(part), *(track.read(part) for track in tracks.values())]
+            for one in values:
+                if not np.isfinite(one.sum()) and not np.isfinite(one).all():
+                    raise DataError(f"NaN or infinite numbers in frames {part.start} to {part.stop - 1}.")
+            moved = [self.face.moved(one) for one in values]
+            meter.add(moved[0], moved[1:])
+            if self.face.jaw is not None:
+                for curve, one in zip(jaws, values, strict=True):
+                    curve.append(self.face.jaw(one))
+        sums = meter.sums(clip.phones or phones_of_words(clip.words))
+        if self.face.jaw is not None:
+            real, *made = (np.concatenate(curve) for curve in jaws)
+            sums["jaw"] = np.sum([moments(real, one, self.fps) for one in made], axis=0).reshape(-1)
+        self.maps.add(meter)
+        self.rows.append(Row(clip.id, clip.subject, count, tuple(tracks), sums))
+
+    def _agreed(self, due: int, tracks: dict[str, Track]) -> int:
+        """Frames that all sides have. Raises DataError for other frame rates."""
+        for style, track in tracks.items():
+            if max(track.frames, due) > OTHER_RATE * min(track.frames, due) + 3:
+                raise DataError(
+                    f"the prediction{f' as {style}' if style else ''} has {track.frames} frames where {due} are due at "
+                    f"{self.fps:g} fps; it has another frame rate, or is of another sentence."
+                )
+            self.lengths["longer"] += track.frames > due
+            self.lengths["shorter"] += track.frames < due
+            self.lengths["cut"] += max(due - track.frames, 0)
+        count = min(due, *(track.frames for track in tracks.values()))
+        if count < 1:
+            raise DataError("there are no frames to compare.")
+        return count
+
+    def _rest(self, clip: Clip) -> np.ndarray | None:
+        neutral = self.face.neutral(clip.subject) if self.regions.pair else None
+        if neutral is None or self.regions.pair is None:
+            return None
+        upper, lower = self.regions.pair
+        return neutral[upper].mean(0) - neutral[lower].mean(0)
+
+    def result(self) -> PartResult:
+        """What was found. Raises DataError where no sequence could be measured."""
+        if not self.rows:
+            why = f" {self.problems[0]}" if self.problems else ""
+            raise DataError(f"No sequence of {self.dataset.name} could be measured.{why}")
+        part, own = self.part, self.dataset.annotation == self.part.annotation
+        frames = sum(row.frames for row in self.rows)
+        self._counts(frames)
+        facts = {
+            "dataset": self.dataset.name,
+            "annotation": self.dataset.annotation,
+            "split": part.split,
+            "identity": f"{self.rule} ({RULES[self.rule]})" if self.rule in RULES else self.rule,
+            "fps": self.fps,
+            "unit": part.unit_about if part.unit_about and own else self.face.unit,
+            "vertices": self.face.about,
+            "sequences": len(self.rows),
+            "expected_sequences": self.part.sequences,
+            "frames": frames,
+            "expected_frames": self.part.frames,
+        }
+        return PartResult(
+            self.part.name,
+            self.face.unit,
+            facts,
+            self.masks,
+            self.rows,
+            self.differences,
+            self.problems,
+            self.maps.arrays(),
+            self.options.seed,
+        )
+
+    def _counts(self, frames: int) -> None:
+        """Tell counts and lengths that are not as published."""
+        part, there = self.part, len(self.rows)
+        if part.sequences is not None and there != part.sequences:
+            lost = [name for name in part.absent if name not in {c.id for c in self.clips}]
+            none = f" ({', '.join(lost)} exists in no copy)" if lost and there < part.sequences else ""
+            self.differences.append(f"sequences: {there}, published: {part.sequences}{none}.")
+        if part.frames is not None and frames != part.frames:
+            self.differences.append(f"frames: {frames}, published: {part.frames}.")
+        if self.lengths["longer"]:
+            self.differences.append(
+                f"predictions longer than the truth: {self.lengths['longer']}; their ends were cut."
+            )
+        if self.lengths["shorter"]:
+            self.differences.append(
+                f"predictions shorter than the truth: {self.lengths['shorter']}, by {self.lengths['cut']} frames together; the "
+                "truth's ends were cut."
+            )
+
+
+def _blocks(frames: int, size: int) -> Iterator[slice]:
+    for start in range(0, frames, size):
+        yield slice(start, min(start + size, frames))
