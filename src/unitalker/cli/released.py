@@ -1,22 +1,43 @@
-"""`unitalker import`: checkpoints of the paper's release become model folders."""
+"""`unitalker import`: checkpoints of the paper's release, and of published baselines, become model folders."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
+
+from unitalker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from unitalker.config import UniTalkerConfig
 
 EXAMPLES = """Examples:
   unitalker import UniTalker-B-D0-D7.pt --data-root unitalker_data_release_V1 -o models/base
   unitalker import UniTalker-L-D0-D7.pt -o models/large
+  unitalker import vocaset.pth --kind faceformer --templates templates.pkl -o models/faceformer
+  unitalker import biwi_stage2.pth.tar --kind codetalker --stage1 biwi_stage1.pth.tar --subjects F2,F3,F4,M3,M4,M5 \
+    --templates templates.pkl -o models/codetalker
   unitalker animate speech.wav --model models/base -o face.glb
   unitalker animate speech.wav --model models/base --annotation BIWI_23370_vertices --identity D0/1 -o x.npz
 
-Nothing is downloaded. docs/released.md tells what the numbers mean and how they compare with the release's own."""
+Nothing is downloaded. docs/released.md tells what the numbers mean and how they compare with the release's own,
+docs/baselines.md the same for the other kinds."""
 
-CHECKPOINT = Parameter(help="The published .pt file, for example UniTalker-B-D0-D7.pt.")
+CHECKPOINT = Parameter(help="The published file, for example UniTalker-B-D0-D7.pt.")
+KIND = Parameter(help="What it is a checkpoint of, where it is no UniTalker's: faceformer or codetalker.")
+STAGE1 = Parameter(help="codetalker: the checkpoint of the first stage, the motion autoencoder.")
+CONFIG = Parameter(
+    help="Baselines: the settings that it was trained with, JSON or YAML, for what the tensors don't tell."
+)
+TEMPLATES = Parameter(help="Baselines: neutral faces by subject, templates.pkl or .npz.")
+SUBJECTS = Parameter(
+    negative=(),
+    show_default=False,
+    help="Baselines: names of the subjects it was trained on, in order: F2,F3,F4. Default: s0,s1,…",
+)
 OUTPUT = Parameter(name=("--output", "-o"), help="Folder to write the model into.")
 DATA_ROOT = Parameter(
     help="The release's data folder, unitalker_data_release_V1: neutral faces, PCA bases and names of subjects. "
@@ -44,31 +65,107 @@ PIVOT = Parameter(
 )
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ReleaseChoices:
+    """What the tensors of a UniTalker checkpoint can't tell."""
+
+    data_root: Annotated[Path | None, DATA_ROOT] = None
+    resources: Annotated[Path | None, RESOURCES] = None
+    datasets: Annotated[tuple[str, ...], DATASETS] = ()
+    adaptor: Annotated[Literal["before_transformer", "after_encoder", "after_decoder"], ADAPTOR] = (
+        "after_encoder"
+    )
+    without_pivot: Annotated[bool, PIVOT] = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class BaselineChoices:
+    """What the tensors of a baseline's checkpoint can't tell."""
+
+    stage1: Annotated[Path | None, STAGE1] = None
+    config: Annotated[Path | None, CONFIG] = None
+    templates: Annotated[Path | None, TEMPLATES] = None
+    subjects: Annotated[tuple[str, ...], SUBJECTS] = ()
+
+
 def import_released(
     checkpoint: Annotated[Path, CHECKPOINT],
     /,
     *,
     output: Annotated[Path, OUTPUT],
-    data_root: Annotated[Path | None, DATA_ROOT] = None,
+    kind: Annotated[str | None, KIND] = None,
     encoder_config: Annotated[Path | None, ENCODER] = None,
-    resources: Annotated[Path | None, RESOURCES] = None,
-    datasets: Annotated[tuple[str, ...], DATASETS] = (),
-    adaptor: Annotated[
-        Literal["before_transformer", "after_encoder", "after_decoder"], ADAPTOR
-    ] = "after_encoder",
-    without_pivot: Annotated[bool, PIVOT] = False,
+    release: ReleaseChoices | None = None,
+    baseline: BaselineChoices | None = None,
 ) -> int:
-    """Turn a checkpoint of the UniTalker release into a model to animate and train with."""
+    """Turn a checkpoint of the UniTalker release, or of a published baseline, into a model to animate and train with."""
+    _check(kind, release, baseline)
+    if kind is not None:
+        return _import_baseline(kind, checkpoint, output, encoder_config, baseline or BaselineChoices())
+    return _import_release(checkpoint, output, encoder_config, release or ReleaseChoices())
+
+
+def _check(kind: str | None, release: ReleaseChoices | None, baseline: BaselineChoices | None) -> None:
+    """Raises ConfigError for a flag that this kind of checkpoint has no use for."""
+    told = baseline if kind is None else release
+    usual = None if told is None else type(told)()
+    strange = (
+        [f.name for f in fields(told) if getattr(told, f.name) != getattr(usual, f.name)] if told else []
+    )
+    if strange and kind is None:
+        raise ConfigError(
+            f"{_flag(strange[0])} is for baselines: say which with --kind, as in --kind faceformer."
+        )
+    if strange:
+        raise ConfigError(f"{_flag(strange[0])} is for UniTalker's own checkpoints, not for --kind {kind}.")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _names(given: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(part.strip() for text in given for part in text.split(",") if part.strip())
+
+
+def _import_release(checkpoint: Path, output: Path, encoder: Path | None, choices: ReleaseChoices) -> int:
     from unitalker.models.released import Released, encoder_text, explained, import_checkpoint
 
-    asked = tuple(part.strip() for text in datasets for part in text.split(",") if part.strip())
-    known = Released(data_root, encoder_config, asked, adaptor, not without_pivot, resources)
-    imported = import_checkpoint(checkpoint, output, known)
-    for sentence in (*imported.remarks, *explained(imported.left_out)):
-        print(sentence, file=sys.stderr)
-    config = imported.config
-    print(
-        f"{imported.folder}: {encoder_text(config)}; {len(config.identities)} identities; "
-        f"heads {', '.join(config.heads)}"
+    known = Released(
+        choices.data_root,
+        encoder,
+        _names(choices.datasets),
+        choices.adaptor,
+        not choices.without_pivot,
+        choices.resources,
     )
+    imported = import_checkpoint(checkpoint, output, known)
+    return _tell(
+        imported.folder,
+        imported.config,
+        encoder_text(imported.config),
+        (*imported.remarks, *explained(imported.left_out)),
+    )
+
+
+def _import_baseline(
+    kind: str, checkpoint: Path, output: Path, encoder: Path | None, choices: BaselineChoices
+) -> int:
+    from unitalker.models.released import encoder_text
+    from unitalker.models.released.baselines import Beside
+    from unitalker.models.released.kinds import import_baseline
+
+    beside = Beside(choices.stage1, encoder, choices.config, choices.templates, _names(choices.subjects))
+    imported = import_baseline(kind, checkpoint, output, beside)
+    about = f"{kind}, {encoder_text(imported.config)}"
+    return _tell(imported.folder, imported.config, about, imported.remarks)
+
+
+def _tell(folder: Path, config: UniTalkerConfig, about: str, remarks: tuple[str, ...]) -> int:
+    for sentence in remarks:
+        print(sentence, file=sys.stderr)
+    people = f"{len(config.identities)} identities"
+    print(f"{folder}: {about}; {people}; heads {', '.join(config.heads)}")
     return 0

@@ -39,7 +39,7 @@ class Layer(nn.Module):
         mask = None if own is None else own[:, None, None]
         mixed = F.scaled_dot_product_attention(parts[0], parts[1], parts[2], mask, scale=self.scale)
         x = x + self.join(mixed.transpose(1, 2).flatten(2))
-        return x + self.linear2(F.gelu(self.linear1(self.norm2(x))))
+        return x + self.linear2(F.gelu(self.linear1(self.norm2(x)), approximate="tanh"))
 
 
 class Half(nn.Module):

@@ -33,7 +33,7 @@ def decoder_config(state: Mapping[str, torch.Tensor], source: Path) -> TCNDecode
     layers = {k.removeprefix(TRANSFORMER).split(".")[0] for k in state if k.startswith(TRANSFORMER)}
     if width % ATTENTION_HEADS:
         raise ModelError(f"{source}: a transformer of width {width} can't have {ATTENTION_HEADS} heads.")
-    period = _period(state, width, source)
+    period = period_of(state, POSITIONS, width, source)
     return CrossDecoderConfig(width=width, layers=len(layers), heads=ATTENTION_HEADS, period=period)
 
 
@@ -49,18 +49,17 @@ def _axes(state: Mapping[str, torch.Tensor], name: str, source: Path) -> tuple[i
     return state[name].shape[0], state[name].shape[1]
 
 
-def _period(state: Mapping[str, torch.Tensor], width: int, source: Path) -> int:
-    """Frames after which the checkpoint's positions repeat. Raises ModelError where they are not the release's."""
-    if POSITIONS not in state:
-        raise ModelError(f"{source} lacks {POSITIONS}, the positions of its transformer decoder.")
-    shape = tuple(state[POSITIONS].shape)
+def period_of(state: Mapping[str, torch.Tensor], name: str, width: int, source: Path) -> int:
+    """Frames after which a checkpoint's positions repeat. name: of their tensor. Raises ModelError where they are not
+    sines and cosines of the frame number."""
+    if name not in state:
+        raise ModelError(f"{source} lacks {name}, the positions of its transformer decoder.")
+    shape = tuple(state[name].shape)
     if len(shape) != 3 or shape[0] != 1 or shape[1] < 1 or shape[2] != width:
-        raise ModelError(f"{source}: {POSITIONS} is {shape}, not (1, frames, {width}).")
-    rows = state[POSITIONS][0]
+        raise ModelError(f"{source}: {name} is {shape}, not (1, frames, {width}).")
+    rows = state[name][0]
     again = (rows[1:] == rows[:1]).all(-1).nonzero()
     period = 1 + int(again[0]) if len(again) else len(rows)
     if not torch.allclose(rows, positions(0, len(rows), width, period), atol=1e-4):
-        raise ModelError(
-            f"{source}: {POSITIONS} holds other numbers than sines and cosines of the frame number."
-        )
+        raise ModelError(f"{source}: {name} holds other numbers than sines and cosines of the frame number.")
     return period

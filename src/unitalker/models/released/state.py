@@ -19,7 +19,10 @@ LARGEST = 8 * 2**30
 WRAPPERS = ("state_dict", "model")
 """Entries under which training code likes to put a state dict."""
 
-NAMES: tuple[tuple[str, str], ...] = (
+Names = tuple[tuple[str, str], ...]
+"""Patterns of our tensor names, and the published ones."""
+
+NAMES: Names = (
     (r"encoder\.model\.(.+)", r"audio_encoder.\1"),
     (r"decoder\.identity\.weight", r"decoder.learnable_style_emb.weight"),
     (r"decoder\.map\.(weight|bias)", r"decoder.audio_feature_map.\1"),
@@ -101,9 +104,9 @@ def canonical(name: str) -> str:
     return name
 
 
-def released_name(name: str) -> str:
-    """Our tensor's name → the release's."""
-    for pattern, published in NAMES:
+def released_name(name: str, names: Names = NAMES) -> str:
+    """Our tensor's name → the published one, by a table of patterns."""
+    for pattern, published in names:
         found = re.fullmatch(pattern, name)
         if found:
             return canonical(found.expand(published))
@@ -111,14 +114,14 @@ def released_name(name: str) -> str:
 
 
 def matched(
-    state: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size], path: Path
+    state: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size], path: Path, names: Names = NAMES
 ) -> dict[str, torch.Tensor]:
     """Our tensor names → the checkpoint's tensors, each taken exactly once.
 
-    state: by published names. shapes: of the model's own tensors. Raises ModelError that names what is unknown,
-    missing or of another shape.
+    state: by published names. shapes: of the model's own tensors. names: the table of both. Raises ModelError that names
+    what is unknown, missing or of another shape.
     """
-    expected = {released_name(ours): (ours, shape) for ours, shape in shapes.items()}
+    expected = {released_name(ours, names): (ours, shape) for ours, shape in shapes.items()}
     missing, extra = [k for k in expected if k not in state], [k for k in state if k not in expected]
     wrong = [
         f"{k} is {tuple(state[k].shape)}, not {tuple(shape)}"
