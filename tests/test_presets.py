@@ -50,6 +50,12 @@ def test_trainable_parameters_are_the_paper_s(name: str, millions: int, exact: i
         ("wavlm-base-plus", "microsoft/wavlm-base-plus", 94.38, False),
         ("wav2vec2-base-960h", "facebook/wav2vec2-base-960h", 94.37, True),
         ("wav2vec2-large-xlsr-53", "facebook/wav2vec2-large-xlsr-53", 315.44, True),
+        (
+            "wav2vec2-large-xlsr-53-english",
+            "jonatasgrosman/wav2vec2-large-xlsr-53-english",
+            315.44,
+            True,
+        ),
         ("hubert-base", "facebook/hubert-base-ls960", 94.37, True),
     ],
 )
@@ -75,6 +81,7 @@ def test_every_encoder_of_the_table_and_no_other_is_tested_above() -> None:
         "wavlm-base-plus",
         "wav2vec2-base-960h",
         "wav2vec2-large-xlsr-53",
+        "wav2vec2-large-xlsr-53-english",
         "hubert-base",
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -111,6 +111,13 @@ class SelfTalkDecoderConfig(AttentionSettings):
     )
     text_weight: float = Field(default=1e-4, ge=0, description="Weight of its error in letters.")
 
+    def with_encoders(self, complete: Callable[[HFEncoderConfig], HFEncoderConfig]) -> Self:
+        """See DecoderSettings: the recogniser."""
+        if self.reading is None:
+            return self
+        whole = self.reading.model_copy(update={"recogniser": complete(self.reading.recogniser)})
+        return self.model_copy(update={"reading": whole})
+
     def with_lips(self, lips: Mapping[str, Sequence[int]]) -> Self:
         """See DecoderSettings: the lip reader looks at them."""
         return self.model_copy(update={"lips": {k: tuple(rows) for k, rows in lips.items()} | self.lips})
@@ -140,6 +147,9 @@ class FaceDiffuserDecoderConfig(DecoderSettings):
     )
     steps: int = Field(default=500, ge=2, description="Steps of noise.")
     schedule: Literal["cosine", "linear"] = Field(default="cosine", description="How noise grows with them.")
+    noise: float = Field(
+        default=1.0, gt=0, description="Standard deviation of the noise, in the head's unit (published: 1)."
+    )
     sampling_steps: int | None = Field(
         default=None,
         ge=2,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from unitalker.config.base import Settings
+from unitalker.config.encoders import HFEncoderConfig
 
 
 class DecoderSettings(Settings):
@@ -20,6 +21,10 @@ class DecoderSettings(Settings):
 
     def with_lips(self, lips: Mapping[str, Sequence[int]]) -> Self:
         """The settings for data whose heads of vertices have these lips (rows); most decoders don't look at them."""
+        return self
+
+    def with_encoders(self, complete: Callable[[HFEncoderConfig], HFEncoderConfig]) -> Self:
+        """The settings with those of encoders inside the decoder completed; most decoders have none."""
         return self
 
 

@@ -37,7 +37,7 @@ class HFEncoderConfig(Settings):
     name: str = Field(
         default="microsoft/wavlm-base-plus",
         description="Hub name, local folder, or one of wavlm-base, wavlm-base-plus, wav2vec2-base-960h, "
-        "wav2vec2-large-xlsr-53, hubert-base.",
+        "wav2vec2-large-xlsr-53, wav2vec2-large-xlsr-53-english, hubert-base.",
     )
     pretrained: bool = Field(
         default=True,

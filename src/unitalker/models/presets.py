@@ -32,6 +32,14 @@ _XLSR = {
     "num_attention_heads": 16,
     "num_hidden_layers": 24,
 }
+_ENGLISH = {
+    "activation_dropout": 0.05,
+    "feat_proj_dropout": 0.05,
+    "hidden_dropout": 0.05,
+    "layerdrop": 0.05,
+    "vocab_size": 33,
+}
+"""What the recogniser of English changes: dropout, and its letters."""
 
 ENCODERS = {
     "wavlm-base": Encoder("microsoft/wavlm-base", _WAVLM, False),
@@ -40,6 +48,9 @@ ENCODERS = {
         "facebook/wav2vec2-base-960h", {"model_type": "wav2vec2", "feat_proj_dropout": 0.1}, True
     ),
     "wav2vec2-large-xlsr-53": Encoder("facebook/wav2vec2-large-xlsr-53", _XLSR, True),
+    "wav2vec2-large-xlsr-53-english": Encoder(
+        "jonatasgrosman/wav2vec2-large-xlsr-53-english", _XLSR | _ENGLISH, True
+    ),
     "hubert-base": Encoder(
         "facebook/hubert-base-ls960", {"model_type": "hubert", "feat_proj_dropout": 0.1}, True
     ),
@@ -64,9 +75,33 @@ def _paper(encoder: str) -> dict[str, Any]:
     }
 
 
+def _selftalk(width: int, adaptor: str) -> dict[str, Any]:
+    english = {"kind": "hf", "name": ENCODERS["wav2vec2-large-xlsr-53-english"].name}
+    decoder = {"kind": "selftalk", "width": width, "reading": {"recogniser": english}}
+    return {"encoder": english, "adaptor": adaptor, "decoder": decoder}
+
+
+def _facediffuser(width: int, steps: int) -> dict[str, Any]:
+    return {
+        "encoder": {"kind": "hf", "name": ENCODERS["hubert-base"].name, "frozen_layers": 2},
+        "adaptor": "decoder",
+        "decoder": {"kind": "facediffuser", "width": width, "steps": steps},
+    }
+
+
 PRESETS: dict[str, dict[str, Any]] = {
     "unitalker-b": _paper("wavlm-base-plus"),
     "unitalker-l": _paper("wav2vec2-large-xlsr-53"),
+    "vanilla": _paper("wavlm-base-plus"),
+    "faceformer-non-autoregressive": {
+        "encoder": {"kind": "hf", "name": ENCODERS["wav2vec2-base-960h"].name},
+        "adaptor": "before_transformer",
+        "decoder": {"kind": "transformer_decoder", "width": 64, "period": 30},
+    },
+    "selftalk": _selftalk(512, "before_transformer"),
+    "selftalk-25": _selftalk(1024, "decoder"),
+    "facediffuser": _facediffuser(256, 1000),
+    "facediffuser-25": _facediffuser(512, 500),
     "mini": {
         "encoder": {"kind": "mini"},
         "adaptor": "after_decoder",
@@ -75,6 +110,19 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 """Model name → the settings of UniTalkerConfig that do not come from the data."""
+
+PLAIN = {"pca": False, "warmup_epochs": 0, "pivot": 0.0}
+"""Training without what the paper adds: heads of every coordinate, no warm-up, no pivot."""
+TRAINING: dict[str, dict[str, Any]] = {
+    "vanilla": PLAIN,
+    "faceformer-non-autoregressive": PLAIN,
+    "selftalk": PLAIN,
+    "selftalk-25": PLAIN,
+    "facediffuser": PLAIN | {"epochs": 50, "validate_epochs": 10},
+    "facediffuser-25": PLAIN | {"epochs": 50, "validate_epochs": 10},
+}
+"""Model name → the settings of training that are not the paper's. A preset without ending is the published form for 30
+frames a second, one with -25 that for 25."""
 
 
 def preset(name: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from unitalker.errors import ConfigError, ModelError
 from unitalker.export import read as read_motion
 from unitalker.files import atomic
 from unitalker.models import checkpoint
-from unitalker.models.presets import preset
+from unitalker.models.presets import TRAINING, preset
 from unitalker.models.unitalker import UniTalker
 from unitalker.training.distributed import from_environment
 from unitalker.training.optimisation import frozen_parts
@@ -116,7 +116,8 @@ def _usual(recipe: RecipeConfig, encoder: str) -> dict[str, Any]:
     """How models of an encoder's kind are trained, or go on from another model."""
     again = recipe.finetune is not None
     if encoder == "hf":
-        return PAPER | ({"warmup_epochs": int(recipe.keep == "encoder")} if again else {})
+        own = {"warmup_epochs": int(recipe.keep == "encoder")} if again else {}
+        return PAPER | own | TRAINING.get(recipe.preset or "", {})
     return {} if not again else TRANSFER if recipe.keep == "encoder" else TUNING
 
 

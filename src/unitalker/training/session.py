@@ -220,7 +220,9 @@ def model_config(
         )
     default = "arkit52" if "arkit52" in heads else next(iter(heads))
     if config.model is not None:
-        data = self_contained(config.model).model_dump() | {
+        model = self_contained(config.model)
+        data = model.model_dump() | {
+            "decoder": model.decoder.with_lips(_lip_rows(annotations)).model_dump(),
             "identities": identities,
             "heads": heads,
             "default_annotation": default,
@@ -240,12 +242,19 @@ def model_config(
 
 
 def self_contained(model: UniTalkerConfig) -> UniTalkerConfig:
-    """The model's configuration with its encoder's architecture in it, so that no Hub is asked when it is read back."""
+    """The model's configuration with its encoders' architectures in it, so that no Hub is asked when it is read back."""
     if model.encoder.kind != "hf":
         return model
     from unitalker.models.hf import complete
 
-    return model.model_copy(update={"encoder": complete(model.encoder)})
+    whole = {"encoder": complete(model.encoder), "decoder": model.decoder.with_encoders(complete)}
+    return model.model_copy(update=whole)
+
+
+def _lip_rows(annotations: Mapping[str, Annotation]) -> dict[str, list[int]]:
+    """Head → its lip vertices, for heads that predict every coordinate of a mesh."""
+    meshes = {n: a for n, a in annotations.items() if isinstance(a, VertexAnnotation) and a.basis is None}
+    return {n: np.asarray(a.regions["lips"]).tolist() for n, a in meshes.items() if a.has_lips}
 
 
 def open_run(
@@ -275,7 +284,7 @@ def open_run(
         trainer.say(f"resumed at step {trainer.step}")
     elif start is not None:
         trainer.begin_with(start)
-    else:
+    elif model.encoder.kind == "hf" and model.encoder.pretrained:
         trainer.load_encoder()
     return trainer
 

@@ -22,7 +22,7 @@ def transfer(old: UniTalker, new: UniTalker, keep: str = "all") -> list[str]:
         for key, value in new.state_dict().items():
             if keep == "encoder" and not key.startswith("encoder."):
                 fresh.append(key)
-            elif key == IDENTITIES and tensors[key].shape[1] == value.shape[1]:
+            elif _of_identities(key) and key in tensors and tensors[key].shape[1:] == value.shape[1:]:
                 chosen = [rows.get(name, -1) for name in new.config.identities]
                 value.copy_(tensors[key][[*chosen, -1]])
             elif key in tensors and tensors[key].shape == value.shape:
@@ -32,13 +32,17 @@ def transfer(old: UniTalker, new: UniTalker, keep: str = "all") -> list[str]:
     return fresh
 
 
+def _of_identities(key: str) -> bool:
+    """Whether a tensor has a row for each identity and one for the pivot."""
+    return key.startswith(IDENTITIES.removesuffix("weight"))
+
+
 def load_encoder(model: UniTalker) -> None:
     """Give a pre-trained encoder its published weights, and a baseline's decoder those that it begins with.
 
     Raises ModelError where they can't be had.
     """
-    encoder = model.config.encoder
-    if not isinstance(model.encoder, MiniEncoder) and encoder.kind == "hf" and encoder.pretrained:
+    if not isinstance(model.encoder, MiniEncoder):
         model.encoder.load_pretrained()
     if isinstance(model.decoder, OwnDecoder):
         model.decoder.load_pretrained()

@@ -64,7 +64,7 @@ class FaceDiffuser(OwnDecoder):
         super().__init__()
         settings = config.decoder
         assert isinstance(settings, FaceDiffuserDecoderConfig)
-        self.seed = settings.seed
+        self.seed, self.noise = settings.seed, settings.noise
         self.diffusion = Diffusion(settings.schedule, settings.steps, settings.sampling_steps)
         faces = config.heads if settings.neutral_faces else {}
         self.identity = FacedEmbedding(len(config.identities) + 1, settings.width, faces)
@@ -89,12 +89,13 @@ class FaceDiffuser(OwnDecoder):
         frames = int(heard.frames.max())
 
         def draw(number: int) -> torch.Tensor:
-            return frame_noise(self.seed, number, frames, self.sizes[name]).to(heard.features)[None]
+            drawn = frame_noise(self.seed, number, frames, self.sizes[name])
+            return self.noise * drawn.to(heard.features)[None]
 
         return self.sampled(heard, identity, name, draw)
 
     def sampled(self, heard: Heard, identity: torch.Tensor, name: str, draw: Draw) -> torch.Tensor:
-        """Codes (B, frames, dim) drawn with the given noise, see `Diffusion.walk`."""
+        """Codes (B, frames, dim) out of the given noise, see `Diffusion.walk`."""
         network, (style, face) = self.network(name), self._parts(identity, name)
         sound = network.hear(heard.two().flatten(2))
 
@@ -116,7 +117,7 @@ class FaceDiffuser(OwnDecoder):
         network, (style, face) = self.network(name), self._parts(identity, name)
         steps = torch.randint(self.diffusion.steps, (len(true),)).to(true.device)
         clean = _on(face, true)
-        noisy = self.diffusion.noised(clean, steps, torch.randn_like(clean))
+        noisy = self.diffusion.noised(clean, steps, self.noise * torch.randn_like(clean))
         made = network(network.hear(heard.two().flatten(2)), noisy, steps, style)
         error = F.huber_loss(made.float(), true, reduction="none")
         return made, {"motion": (error if mask is None else error * mask).mean(-1)}
