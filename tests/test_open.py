@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 from collections import Counter
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -26,8 +28,9 @@ from unitalker.data.open_deal import (
     word_edges,
 )
 from unitalker.errors import DataError
+from unitalker.evaluation.faces import face_of, mask_hash
 from unitalker.motion import Motion
-from unitalker.rig import builtin_head
+from unitalker.rig import builtin_head, load_rig
 from unitalker.training.session import make_annotations
 
 PAIRS = Path(__file__).parents[2] / "shared" / "assets" / "pairs_train"
@@ -175,8 +178,10 @@ def test_the_card_tells_what_is_there(made: Path) -> None:
             sounds = ((one, hashlib.sha256(sound_of(dataset, one).tobytes()).hexdigest()) for one in clips)
             lines = "".join(f"{one} {digest}\n" for one, digest in sounds)
             assert told["sound_sha256"] == hashlib.sha256(lines.encode()).hexdigest()
-    lips = np.sort(builtin_head().regions["lips"]).astype("<i4").tobytes()
-    assert card["sets"]["head"]["masks"]["lips"]["sha256"] == hashlib.sha256(lips).hexdigest()
+    for name in SETS:
+        face = face_of(open_dataset(made / "out" / name))
+        for region, mask in card["sets"][name]["masks"].items():
+            assert mask == {"vertices": len(face.regions[region]), "sha256": mask_hash(face.regions[region])}
     assert "open-1" not in (made / "out" / "CARD.md").read_text()
     assert not list((made / "out").glob(".*"))
 
@@ -225,6 +230,69 @@ def test_what_does_not_fit_is_told(made: Path, tmp_path: Path, capsys: pytest.Ca
     (source / "facegood" / "1114_2_03.flac").rename(source / "facegood" / "1115_1_01.flac")
     with pytest.raises(DataError, match="no place for the recording '1115_1_01'"):
         build(source, tmp_path / "other")
+
+
+def recipe() -> ModuleType:
+    path = Path(__file__).parents[1] / "recipes" / "open" / "recordings.py"
+    spec = importlib.util.spec_from_file_location("open_recordings", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_recordings_from_the_public_files(made: Path, tmp_path: Path) -> None:
+    have = made / "src" / "facegood"
+    for room in ("wav", "bs_value"):
+        (tmp_path / room).mkdir()
+    for name in RECORDINGS:
+        np.save(tmp_path / "bs_value" / f"bs_value_{name}.npy", np.load(have / f"{name}.npz")["raw116"])
+        soundfile.write(tmp_path / "wav" / f"{name}.wav", soundfile.read(have / f"{name}.flac")[0], 16000)
+    recipe().facegood(tmp_path, tmp_path / "made")
+    for name in RECORDINGS:
+        with np.load(have / f"{name}.npz") as old, np.load(tmp_path / "made" / f"{name}.npz") as new:
+            for key in old.files:
+                np.testing.assert_array_equal(new[key], old[key])
+        old, new = (soundfile.read(folder / f"{name}.flac")[0] for folder in (have, tmp_path / "made"))
+        np.testing.assert_array_equal(new, old)
+
+
+def test_a_rig_from_wavefront_files(tmp_path: Path) -> None:
+    """A grid of points as neutral face, one shape, and the lips within a square of landmarks."""
+    points = np.array([(x, y, 0.0) for y in range(-5, 6) for x in range(-5, 6)])
+    at = {tuple(p[:2]): i for i, p in enumerate(points)}
+    square = [
+        (-2, -2),
+        (-1, -2),
+        (0, -2),
+        (1, -2),
+        (2, -2),
+        (2, 0),
+        (2, 1),
+        (2, 2),
+        (0, 2),
+        (-2, 2),
+        (-2, 1),
+        (-2, 0),
+    ]
+    marks = [at[0, 3]] * 68
+    marks[48:60] = [at[corner] for corner in square]
+    for name, move in (
+        ("generic_neutral_mesh", 0.0),
+        ("jawOpen", 0.25),
+        ("mouthSmile_L", -0.5),
+        ("identity000", 9),
+    ):
+        rows = [f"v {x} {y + move} {z}" for x, y, z in points]
+        (tmp_path / f"{name}.obj").write_text("\n".join([*rows, "f 1/1 2/2 13/3 12/4", "f 2/2 3/3 13/3"]))
+    (tmp_path / "vertex_indices.json").write_text(json.dumps({"idx_to_landmark_verts": marks}))
+    recipe().ict(tmp_path, tmp_path / "rig.npz")
+    rig = load_rig(tmp_path / "rig.npz")
+    assert rig.shape_names == ("jawOpen", "mouthSmileLeft") and len(rig.faces) == 3
+    np.testing.assert_allclose(rig.shape("jawOpen")[:, 1], 0.0025, atol=1e-8)
+    inside = [i for i, p in enumerate(points) if np.abs(p).max() <= 2]
+    np.testing.assert_array_equal(np.sort(rig.regions["lips"]), inside)
+    np.testing.assert_array_equal(np.sort(rig.regions["upper_face"]), np.flatnonzero(points[:, 1] > 3))
 
 
 def test_words_lie_between_pauses() -> None:

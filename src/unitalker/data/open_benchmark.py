@@ -181,7 +181,8 @@ class _Work:
         facts = {"names": source.names, "known": source.known}
         made = self._write(self.hidden / name, self._noted(name, clips), face, (source,), facts)
         self.folders.append(name)
-        return _facts(name, made, face, builtin_head().regions)
+        measured = builtin.mesh_topology("face", builtin_head())
+        return _facts(name, made, face, measured.regions)
 
     def _mesh(self, name: str, topology: Topology, clips: Clips, drivers: tuple[Dataset, ...]) -> SetFacts:
         """Vertices, then codes of a basis fitted on the training split."""

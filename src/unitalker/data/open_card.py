@@ -85,7 +85,8 @@ class Ledger:
 
 @dataclass(frozen=True)
 class SetFacts:
-    """A set as written. masks: region → vertex numbers, ascending, of the mesh on which its errors are measured."""
+    """A set as written. masks: region → vertex numbers, ascending, of the mesh on which its errors are measured, the
+    built-in head's face for weights."""
 
     name: str
     dataset: Dataset
@@ -94,8 +95,8 @@ class SetFacts:
 
 
 def mask_hash(rows: np.ndarray) -> str:
-    """SHA-256 of vertex numbers, ascending, as little-endian 32-bit integers."""
-    return hashlib.sha256(np.sort(np.asarray(rows)).astype("<i4").tobytes()).hexdigest()
+    """SHA-256 of vertex numbers as `unitalker evaluate` tells it: from 0, ascending, decimals between commas."""
+    return hashlib.sha256(",".join(map(str, np.unique(rows).tolist())).encode()).hexdigest()
 
 
 def card(sets: Sequence[SetFacts], ledger: Ledger, made_from: dict[str, Any]) -> dict[str, Any]:
