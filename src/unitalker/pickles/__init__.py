@@ -1,9 +1,9 @@
 """Pickles of research corpora read as plain data: nothing in them is ever called, and no package is imported.
 
 A pickle is a program that names the functions to call. Here every name stands for one of a few inert stand-ins of ours:
-NumPy arrays, dtypes and scalars (in the spellings of NumPy 1 and 2), scipy's csc and csr matrices, and chumpy's Ch,
-which is reduced to its array. Any other name ends the reading with an error that tells it. Python-2 strings are
-read as latin1.
+NumPy arrays, dtypes and scalars (in the spellings of NumPy 1 and 2), PyTorch's tensors, scipy's csc and csr matrices,
+and chumpy's Ch, of which the last four become arrays. Any other name ends the reading with an error that tells it.
+Python-2 strings are read as latin1.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from typing import Any, BinaryIO
 
 from unitalker.errors import DataError
 from unitalker.pickles.stand_ins import STAND_INS, Object, Refused
+from unitalker.pickles.tensors import TENSORS
 
 SIZE_LIMIT = 2_000_000_000
 """Largest pickle that is read, in bytes."""
+KNOWN = STAND_INS | TENSORS
+"""Names that a pickle may ask for, and what they stand for."""
 
 
 def read_pickle(path: str | Path, limit: int = SIZE_LIMIT) -> Any:
@@ -85,12 +88,12 @@ class _Reader(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """The stand-in of a name."""
         place = f"{module.replace('numpy._core', 'numpy.core')}.{name}"
-        if place not in STAND_INS:
+        if place not in KNOWN:
             raise Refused(
-                f"it asks for {module}.{name}, and only plain data, NumPy arrays, scipy's csc_matrix and csr_matrix and "
-                "chumpy's Ch are read from pickles"
+                f"it asks for {module}.{name}, and only plain data, NumPy arrays, PyTorch's tensors, scipy's csc_matrix "
+                "and csr_matrix and chumpy's Ch are read from pickles"
             )
-        return STAND_INS[place]
+        return KNOWN[place]
 
     def get_extension(self, code: int) -> None:
         """Names by number, which no corpus uses."""

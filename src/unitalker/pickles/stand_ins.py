@@ -226,7 +226,7 @@ class _Buffer(Object):
         return _array(*self.state)
 
 
-def _filled(kind: type[Object]) -> _Call:
+def filled(kind: type[Object]) -> _Call:
     """A function whose arguments are the state of its result."""
 
     def make(*given: Any) -> Object:
@@ -241,8 +241,8 @@ STAND_INS: dict[str, Any] = {
     "numpy.ndarray": _Ndarray,
     "numpy.dtype": _Dtype,
     "numpy.core.multiarray._reconstruct": _Call(_reconstructed),
-    "numpy.core.multiarray.scalar": _filled(_Scalar),
-    "numpy.core.numeric._frombuffer": _filled(_Buffer),
+    "numpy.core.multiarray.scalar": filled(_Scalar),
+    "numpy.core.numeric._frombuffer": filled(_Buffer),
     "chumpy.ch.Ch": _Chumpy,
     "_codecs.encode": _Call(_encoded),
     "collections.OrderedDict": _Call(OrderedDict),

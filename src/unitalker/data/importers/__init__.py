@@ -40,6 +40,8 @@ IMPORTERS: dict[str, Kind] = {
     "vocaset": Kind("vocaset", takes=("regions", "split", "fps")),
     "multiface": Kind("multiface", takes=("regions",)),
     "beat": Kind("beat"),
+    "beat2": Kind("beat2"),
+    "talkshow": Kind("talkshow"),
     "3detf-hdtf": Kind("hdtf", takes=("fps",)),
     "3detf-ravdess": Kind("ravdess", takes=("fps",)),
     "flame": Kind("flame", plain="import_flame", file=True),

@@ -31,6 +31,9 @@ LIKES: dict[str, tuple[str, str]] = {
     "3detf-hdtf": ("etf", "make_hdtf"),
     "3detf-ravdess": ("etf", "make_ravdess"),
     "beat": ("beat", "make"),
+    "beat2": ("beat", "make_body"),
+    "talkshow": ("talkshow", "make"),
+    "talkshow-flat": ("talkshow", "make_flat"),
 }
 """Layout → module here and its function (out, size), which writes the folder that an importer reads."""
 

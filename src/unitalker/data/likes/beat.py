@@ -6,14 +6,18 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from unitalker.annotations.flame import EXPRESSION, JAW, SHAPE
+from unitalker.annotations.flame_rig import flame_codes, flame_from_rig
 from unitalker.audio import write_sound
-from unitalker.data.importers.beat_facts import FOUR_HOURS, SPEAKERS
+from unitalker.data.importers.beat_facts import FOUR_HOURS, SPEAKERS, parse, split_of
 from unitalker.data.likes import Size
 from unitalker.data.likes.talk import NAMES, Talk, talk
 from unitalker.motion import by_name
+from unitalker.rig import builtin_head
 
 RATE = 16000
 FPS, BODY_FPS = 60.0, 30.0
@@ -56,17 +60,21 @@ def lagging(said: Talk, seconds: float) -> Talk:
 def make(out: Path, size: Size, late: Sequence[float] = ()) -> Path:
     """BEAT: <speaker>/<stem>.json, .wav and .TextGrid. `late` as in `sequences`."""
     for one in sequences(size, FPS, late):
-        folder = out / str(one.speaker)
-        folder.mkdir(exist_ok=True)
-        write_sound(folder / f"{one.stem}.wav", one.said.samples, RATE)
-        weights = by_name(one.said.weights, NAMES, STORED)
-        frames = [
-            {"weights": [round(float(w), 6) for w in row], "time": round(t / FPS, 6), "rotation": []}
-            for t, row in enumerate(weights)
-        ]
-        (folder / f"{one.stem}.json").write_text(json.dumps({"names": STORED, "frames": frames}))
-        (folder / f"{one.stem}.TextGrid").write_text(grid(size.seconds))
+        write(out / str(one.speaker), one.stem, one.said)
     return out
+
+
+def write(folder: Path, stem: str, said: Talk) -> None:
+    """A sequence of BEAT."""
+    folder.mkdir(exist_ok=True)
+    write_sound(folder / f"{stem}.wav", said.samples, RATE)
+    weights = by_name(said.weights, NAMES, STORED)
+    frames = [
+        {"weights": [round(float(w), 6) for w in row], "time": round(t / said.fps, 6), "rotation": []}
+        for t, row in enumerate(weights)
+    ]
+    (folder / f"{stem}.json").write_text(json.dumps({"names": STORED, "frames": frames}))
+    (folder / f"{stem}.TextGrid").write_text(grid(len(said.samples) / RATE))
 
 
 def grid(seconds: float) -> str:
@@ -82,3 +90,41 @@ def grid(seconds: float) -> str:
     )
     head = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n'
     return f"{head}xmin = 0 \nxmax = {seconds:.3f} \ntiers? <exists> \nsize = 1 \nitem []: \n{tier}"
+
+
+def make_body(out: Path, size: Size, late: Sequence[float] = ()) -> Path:
+    """BEAT2: smplxflame_30/<stem>.npz, wave16k, textgrid and the table of splits. `late` as in `sequences`."""
+    root, rows = out / "beat_english_v2.0.0", []
+    for one in sequences(size, BODY_FPS, late):
+        write_body(root, one.stem, one.said)
+        name = parse(one.stem)
+        assert name is not None
+        rows.append(f"{one.stem},{split_of(name)}\n")
+    (root / "train_test_split.csv").write_text("id,type\n" + "".join(rows))
+    return out
+
+
+def write_body(root: Path, stem: str, said: Talk) -> None:
+    """A sequence of BEAT2."""
+    for room in ("smplxflame_30", "wave16k", "textgrid"):
+        (root / room).mkdir(parents=True, exist_ok=True)
+    write_sound(root / "wave16k" / f"{stem}.wav", said.samples, RATE)
+    np.savez(root / "smplxflame_30" / f"{stem}.npz", **body(said.weights))
+    (root / "textgrid" / f"{stem}.TextGrid").write_text(grid(len(said.samples) / RATE))
+
+
+def body(weights: np.ndarray) -> dict[str, Any]:
+    """A body's numbers for weights (T, 52): it stands still but for jaw and face. Types are those of the corpus, Python
+    objects among them."""
+    expressions, jaw = face_numbers(weights)
+    poses = np.zeros((len(weights), 165))
+    poses[:, 66:69] = jaw
+    still = {"betas": np.zeros(300), "trans": np.zeros((len(weights), 3)), "mocap_frame_rate": np.array(30)}
+    objects = {"model": np.array("smplx2020", object), "gender": np.array("neutral", object)}
+    return {"poses": poses, "expressions": expressions.astype(np.float64), **still, **objects}
+
+
+def face_numbers(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(T, 100) expression and (T, 3) jaw in radians for weights (T, 52)."""
+    numbers = flame_codes(weights, NAMES, flame_from_rig(builtin_head()))
+    return numbers[:, SHAPE : SHAPE + EXPRESSION], numbers[:, JAW]
