@@ -25,6 +25,7 @@ BENCHES = (
     "sharding",
     "corpora",
     "doctor",
+    "metrics",
 )
 LONG = ("data_efficiency",)
 """Benches that take half an hour and more; they run when they are asked for."""

@@ -103,7 +103,9 @@ class FromModel:
             return [found or PIVOT]
         if rule != TRAINING:
             if rule not in self.animator.identities:
-                raise ModelError(unknown("identity", rule, (*RULES, *self.animator.identities)))
+                raise ModelError(
+                    unknown("identity", rule, dict.fromkeys([*RULES, *self.animator.identities]))
+                )
             return [rule]
         found = [one for subject in training if (one := self._identity(dataset, subject)) is not None]
         return found or self._everybody(dataset)

@@ -1,0 +1,372 @@
+"""Protocols, predictions of other tools and intervals, against the field's scripts written out and against draws by hand."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap
+
+from evaluation_sets import LIPS, RATE, UPPER, Knowing, make_set, motion, template, toy
+from unitalker.annotations.blendshapes import BlendshapeAnnotation
+from unitalker.annotations.layouts import layout
+from unitalker.annotations.pca import fit_basis
+from unitalker.cli import main
+from unitalker.data.dataset import open_dataset
+from unitalker.data.importers import biwi
+from unitalker.data.likes import Size, make_like
+from unitalker.errors import ConfigError, DataError, ModelError
+from unitalker.evaluation.bootstrap import draws, interval
+from unitalker.evaluation.captured import phones_of_words, word_scores
+from unitalker.evaluation.faces import mask_hash
+from unitalker.evaluation.metrics import closures
+from unitalker.evaluation.metrics.registry import METRICS, ratio
+from unitalker.evaluation.predictions import RULES, FromFolder, FromModel
+from unitalker.evaluation.protocols import PROTOCOLS, find_protocol, matched
+from unitalker.evaluation.protocols.result import Result
+from unitalker.evaluation.protocols.run import Options, run
+
+RNG = np.random.default_rng(11)
+NAMES = {"a_s1": ("a", 30), "a_s2": ("a", 17), "b_s1": ("b", 44)}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The imitation of BIWI, imported: source/ and set/."""
+    folder = tmp_path_factory.mktemp("corpus")
+    make_like("biwi", folder / "source", Size(people=2, seconds=0.9))
+    assert main(["data", "import", "biwi", str(folder / "source"), str(folder / "set")]) == 0
+    return folder
+
+
+def predict(corpus: Path, out: Path, split: str, whom: list[str] | None = None) -> dict[str, np.ndarray]:
+    """Absolute predictions in CodeTalker's directory convention, from the corpus's own files; {file stem: array}."""
+    out.mkdir()
+    made = {}
+    for clip in open_dataset(corpus / "set").split(split):
+        real = np.load(corpus / "source" / "vertices_npy" / f"{clip.id}.npy")
+        for k, who in enumerate(whom or [clip.subject]):
+            noise = np.random.default_rng(k).standard_normal(real.shape).astype(np.float32)
+            made[f"{clip.id}_condition_{who}"] = real + np.float32(0.003) * noise
+    for name, values in made.items():
+        np.save(out / f"{name}.npy", values)
+    return made
+
+
+def published(corpus: Path, made: dict[str, np.ndarray]) -> dict[str, float]:
+    """What the published script computes, written out: pooled frames, whole vertices, templates.pkl's units."""
+    regions = corpus / "source" / "regions"
+    lips, upper = ([int(v) for v in (regions / f"{n}.txt").read_text().split(",")] for n in ("lve", "fdd"))
+    neutral = open_dataset(corpus / "set")
+    real_frames, made_frames, gaps = [], [], []
+    for name, guess in made.items():
+        clip, who = name.split("_condition_")[0], name.split("_")[0]
+        real = np.load(corpus / "source" / "vertices_npy" / f"{clip}.npy").reshape(-1, biwi.VERTICES, 3)
+        guess = guess.reshape(-1, biwi.VERTICES, 3)[: len(real)]
+        real = real[: len(guess)]
+        face = neutral.template(who)
+        spread = [
+            np.std(np.sum((side - face)[:, upper] ** 2, axis=2), axis=0).mean() for side in (real, guess)
+        ]
+        gaps.append(spread[0] - spread[1])
+        real_frames.extend(real)
+        made_frames.extend(guess)
+    apart = np.array(real_frames, float) - np.array(made_frames, float)
+    away = np.linalg.norm(apart, axis=2)
+    return {
+        "lve": float((away[:, lips] ** 2).max(1).mean()),
+        "lvd": float(away[:, lips].max(1).mean()),
+        "mve": float(away.mean()),
+        "ufve": float(away[:, upper].mean()),
+        "fdd": float(np.mean(gaps)),
+        "fdd_clips": float(np.mean(np.abs(gaps))),
+    }
+
+
+def test_another_tools_files_score_as_by_the_published_script(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = predict(corpus, tmp_path / "made", "test")
+    (name,) = made
+    longer = np.concatenate([made[name], made[name][-2:]])
+    np.save(tmp_path / "made" / f"{name}.npy", longer.reshape(len(longer), -1, 3))
+    out, rows = tmp_path / "f.json", tmp_path / "f.csv"
+    given = [
+        "--protocol",
+        "biwi-testA",
+        "--data",
+        str(corpus / "set"),
+        "--json",
+        str(out),
+        "--csv",
+        str(rows),
+    ]
+    assert (
+        main(["evaluate", "--predictions", str(tmp_path / "made"), *given, "--maps", str(tmp_path / "m.npz")])
+        == 0
+    )
+    told, seen = json.loads(out.read_text()), capsys.readouterr().out
+    for metric, value in published(corpus, made).items():
+        assert told["metrics"][metric]["value"] == pytest.approx(value, rel=1e-4), metric
+    assert "predictions longer than the truth: 1" in seen and "frames: 22, published: 3879" in seen
+    assert "sequences: 1, published: 24" in seen and "vertices of the region lips are not those" in seen
+    lve, lips = (
+        told["metrics"]["lve"],
+        (corpus / "source" / "regions" / "lve.txt").read_text().replace(" ", ""),
+    )
+    assert lve["mask_sha256"] == hashlib.sha256(lips.encode()).hexdigest() and lve["mask_vertices"] == 4996
+    assert lve["unit"] == "U²" and lve["frames"] == lve["count"] == 22 and lve["interval"] is None
+    (row,) = csv.DictReader(io.StringIO(rows.read_text()))
+    assert row["sequence"] == "F2_e37" and float(row["lve [U²]"]) == lve["value"]
+    with np.load(tmp_path / "m.npz") as maps:
+        assert maps["BIWI-Test-A/error"].mean() == pytest.approx(told["metrics"]["mve"]["value"], rel=1e-4)
+        assert maps["BIWI-Test-A/velocity_std_truth"].shape == (biwi.VERTICES,)
+
+
+def test_every_training_style_is_averaged_and_missing_files_are_named(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = predict(corpus, tmp_path / "made", "test_b", ["F2"])
+    given = ["--protocol", "biwi-testB", "--data", str(corpus / "set"), "--json", str(tmp_path / "f.json")]
+    command = ["evaluate", "--predictions", str(tmp_path / "made"), *given]
+    assert main(command) == 0
+    want = published(corpus, made)
+    found = json.loads((tmp_path / "f.json").read_text())["metrics"]
+    assert found["lve"]["value"] == pytest.approx(want["lve"], rel=1e-4) and found["lve"]["sequences"] == 3
+    low, high = found["lve"]["interval"]
+    assert low <= found["lve"]["value"] <= high
+    gone = sorted((tmp_path / "made").glob("*.npy"))
+    gone[0].unlink()
+    assert main(command) == 1
+    seen = capsys.readouterr()
+    assert f"left out: {gone[0].name} is missing." in seen.out and "Partly measured: 1 left out" in seen.err
+    for path in gone[1:]:
+        path.rename(path.with_name(f"other_{path.name}"))
+    assert main(command) == 2
+    assert f"No sequence of set could be measured. {gone[0].name} is missing." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda real, face: real - face, "not displacements"),
+        (lambda real, face: 0.2 * real, r"0.20\d times as large"),
+        (lambda real, face: real[:, :-3], r"has the shape \(22, 70107\)"),
+        (lambda real, face: np.where(real == real[3, 7], np.nan, real), "NaN or infinite numbers in frames 0 to"),
+        (lambda real, face: np.repeat(real, 3, 0), "has 66 frames where 22 are due at 25 fps; it has another"),
+        (lambda real, face: real.astype(str), "holds no numbers"),
+    ],
+)  # fmt: skip
+def test_files_that_cannot_be_such_predictions_are_refused(
+    change: object, sentence: str, corpus: Path, tmp_path: Path
+) -> None:
+    made = predict(corpus, tmp_path / "made", "test")
+    (name,) = made
+    dataset = open_dataset(corpus / "set")
+    face = dataset.template("F2")
+    assert face is not None
+    np.save(tmp_path / "made" / f"{name}.npy", change(made[name], face.reshape(-1)))  # type: ignore[operator]
+    with pytest.raises(DataError, match=sentence):
+        run(find_protocol("biwi-testA"), [dataset], FromFolder(tmp_path / "made"))
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.ndarray]]:
+    """A toy dataset with three test clips of two subjects, and its motion by clip."""
+    folder = tmp_path_factory.mktemp("toys") / "set"
+    moved = {name: motion(frames, RNG) for name, (_, frames) in NAMES.items()}
+    clips = {name: (NAMES[name][0], "test", values) for name, values in moved.items()}
+    held = {f"{who}_t": (who, "train", motion(9, RNG)) for who in "ab"}
+    make_set(folder, clips | held)
+    return folder, moved
+
+
+def measured(
+    toys: tuple[Path, dict[str, np.ndarray]], animator: Knowing, identity: str | None = None
+) -> Result:
+    source = FromModel(animator, "knowing")
+    return run(find_protocol("open"), [open_dataset(toys[0])], source, Options(identity=identity))
+
+
+def test_a_model_is_measured_as_whom_the_rule_says(toys: tuple[Path, dict[str, np.ndarray]]) -> None:
+    factors = {"toys/a": 0.5, "toys/b": 0.8, "pivot": 0.0}
+    animator = Knowing(toys[1], toy(), factors)
+    values = {
+        m: measured(toys, animator, m).to_dict()["metrics"] for m in ("own", "pivot", "training", "toys/b")
+    }
+    resting = {
+        name: np.square(v.reshape(len(v), -1, 3)[:, LIPS]).sum(2).max(1) for name, v in toys[1].items()
+    }
+    frames = sum(map(len, resting.values()))
+    own = sum((1 - factors[f"toys/{n[0]}"]) ** 2 * r.sum() for n, r in resting.items()) / frames
+    assert values["own"]["lve"]["value"] == pytest.approx(own, rel=1e-4)
+    assert values["pivot"]["lve_over_rest"]["value"] == pytest.approx(1.0)
+    assert values["toys/b"]["lve_over_rest"]["value"] == pytest.approx(0.2**2, rel=1e-4)
+    assert values["training"]["lve_over_rest"]["value"] == pytest.approx((0.5**2 + 0.2**2) / 2, rel=1e-4)
+    assert values["training"]["lve"]["count"] == 2 * frames and values["training"]["lve"]["frames"] == frames
+    assert "diversity" in values["training"] and "diversity" not in values["own"]
+    assert values["own"]["opening_r"]["value"] > 0.95 and values["own"]["opening_lag_ms"]["value"] == 0
+    told = measured(toys, animator, "pivot").parts[0].differences
+    assert "predicted as pivot; the protocol's identity is own." in told
+    with pytest.raises(ModelError, match="no identity 'toys/c'; did you mean 'toys/b'"):
+        measured(toys, animator, "toys/c")
+
+
+def test_identities_that_a_model_lacks_are_told(toys: tuple[Path, dict[str, np.ndarray]]) -> None:
+    by_subject = measured(toys, Knowing(toys[1], toy(), {"elsewhere/a": 1.0, "pivot": 0.0}))
+    assert by_subject.notes == ["knowing does not know b of toys: predicted as the pivot."]
+    everybody = Knowing(toys[1], toy(), {"s0": 1.0, "s1": 0.9, "pivot": 0.0})
+    told = measured(toys, everybody, "training")
+    assert set(everybody.asked) == {"s0", "s1"} and "averaged over all 2 of its identities" in told.notes[0]
+
+
+def test_pooled_clip_means_and_intervals_are_those_of_the_rows(
+    toys: tuple[Path, dict[str, np.ndarray]],
+) -> None:
+    result = measured(toys, Knowing(toys[1], toy(), {"toys/a": 0.5, "toys/b": 0.8, "pivot": 0.0}))
+    rows = list(csv.DictReader(io.StringIO(result.to_csv())))
+    found = result.to_dict()["metrics"]
+    frames = np.array([int(r["frames"]) for r in rows])
+    own = np.array([float(r["lve [u²]"]) for r in rows])
+    assert found["lve"]["value"] == pytest.approx((own * frames).sum() / frames.sum())
+    assert found["lve"]["clip_mean"] == pytest.approx(own.mean())
+    resampled = []
+    for counts in draws(3, 0):
+        picked = np.repeat(np.arange(3), counts)
+        resampled.append((own[picked] * frames[picked]).sum() / frames[picked].sum())
+    assert found["lve"]["interval"] == pytest.approx(np.percentile(resampled, [2.5, 97.5]).tolist())
+    assert (
+        len(resampled) == 1000
+        and result.to_json()
+        == measured(toys, Knowing(toys[1], toy(), {"toys/a": 0.5, "toys/b": 0.8, "pivot": 0.0})).to_json()
+    )
+    for name, entry in found.items():
+        assert {"value", "unit", "interval", "frames", "mask", "mask_sha256", "formula", "source"} <= set(
+            entry
+        ), name
+
+
+def test_intervals_are_close_to_scipys() -> None:
+    values = RNG.gamma(2.0, size=60)
+    ours = interval(np.stack([values, np.ones(60)], 1), ratio, draws(60, seed=4))
+    theirs = bootstrap((values,), np.mean, method="percentile", n_resamples=4000, random_state=1)
+    spread = theirs.confidence_interval.high - theirs.confidence_interval.low
+    assert ours == pytest.approx(tuple(theirs.confidence_interval), abs=0.08 * spread)
+    assert np.isnan(interval(np.ones((1, 2)), ratio, draws(1))).all()
+
+
+def test_sixty_frames_a_second_are_halved_and_splits_go_by_name(tmp_path: Path) -> None:
+    subject, other = "FaceTalk_170809_00138_TA", "FaceTalk_170731_00024_TA"
+    clips = {
+        f"{subject}_sentence21": (subject, "train", motion(40, RNG)),
+        f"{other}_sentence40": (other, "train", motion(51, RNG)),
+        f"{subject}_sentence02": (subject, "test", motion(12, RNG)),
+    }
+    dataset = make_set(tmp_path / "set", clips, fps=60.0, extra={"corpus": "vocaset", "way": "unitalker"})
+    answers = {name: values[::2] for name, (_, _, values) in clips.items()}
+    result = run(
+        find_protocol("vocaset-faceformer"),
+        [dataset],
+        FromModel(Knowing(answers, toy(), {"pivot": 1.0}), "k"),
+    )
+    (part,) = result.parts
+    assert [row.frames for row in part.sequences] == [20, 26] and part.facts["fps"] == 30
+    figures = {figure.metric.name: figure.value for figure in part.figures()}
+    assert figures["lve"] == 0 and figures["opening_amplitude"] == pytest.approx(1.0)
+    told = " ".join(part.differences)
+    assert (
+        "60 fps became 30" in told
+        and "sequences: 2, published: 40 (FaceTalk_170809_00138_TA_sentence32" in told
+    )
+    assert "do not compare with published" in told and "predicted as the pivot" in result.notes[0]
+
+
+def test_weights_move_the_built_in_head(tmp_path: Path) -> None:
+    names = layout("arkit52").names
+    arkit = BlendshapeAnnotation("arkit52", 60.0, "weight", names)
+    values = np.zeros((50, 52), np.float32)
+    values[:, names.index("jawOpen")] = np.abs(np.sin(np.arange(50) / 5))
+    values[:, names.index("eyeBlinkLeft")] = 1.0
+    make_set(tmp_path / "set", {"one": ("s", "val", values)}, arkit, known=["jawOpen"])
+    source = FromModel(Knowing({"one": values}, arkit, {"toys/s": 0.5, "pivot": 0}), "half")
+    result = run(find_protocol("open"), [open_dataset(tmp_path / "set")], source)
+    found = result.to_dict()["metrics"]
+    assert found["jaw_r"]["value"] == pytest.approx(1.0) and found["lve"]["unit"] == "mm²"
+    assert found["lve_over_rest"]["value"] == pytest.approx(0.25, rel=1e-4)
+    assert found["ufve"]["value"] == pytest.approx(0.0, abs=1e-5)
+    assert result.parts[0].differences == ["it has no test clips: measured on val."]
+
+
+def test_truth_that_is_stored_as_codes(tmp_path: Path) -> None:
+    values = motion(30, RNG)
+    card = toy().with_basis(fit_basis([values], 5, centre="mean"))
+    codes = card.encode(values)
+    dataset = make_set(tmp_path / "set", {"one": ("s", "test", codes)}, card, stored="codes")
+    found = run(
+        find_protocol("open"),
+        [dataset],
+        FromModel(Knowing({"one": card.decode(codes)}, card, {"pivot": 1.0}), "k"),
+    )
+    assert found.to_dict()["metrics"]["mve"]["value"] == pytest.approx(0, abs=1e-7)
+    assert "outside their basis" in " ".join(found.parts[0].differences)
+
+
+def test_words_are_looked_at_where_word_scores_looks() -> None:
+    gap = np.abs(np.sin(np.arange(75) / 6))
+    words = [(0.4, 0.8, "bin"), (0.9, 1.3, "red"), (1.4, 1.9, "m"), (2.0, 2.5, "a"), (2.6, 2.8, "with")]
+    assert closures(gap, 25.0, phones_of_words(words)) == word_scores(gap, 25.0, words)
+
+
+def test_each_dataset_finds_its_part(tmp_path: Path) -> None:
+    moved = {"one": ("s", "test", motion(5, RNG))}
+    named = {n: make_set(tmp_path / n, moved, name=n) for n in ("syn-d3", "syn-d0", "unknown")}
+    bench = find_protocol("a2f-bench")
+    assert [part.name[:2] for part, _ in matched(bench, [named["syn-d3"], named["syn-d0"]])] == ["D0", "D3"]
+    with pytest.raises(DataError, match="unknown is no dataset of the protocol a2f-bench"):
+        matched(bench, [named["unknown"]])
+    with pytest.raises(DataError, match="are both D0 BIWI"):
+        matched(bench, [named["syn-d0"], named["syn-d0"]])
+    source = FromModel(Knowing({"one": moved["one"][2]}, toy(), {"pivot": 1.0}), "k")
+    result = run(bench, [named["syn-d3"], named["syn-d0"]], source)
+    assert "D1 VOCASET, D2 Multiface" in result.notes[-1] and "metrics" not in result.to_dict()
+    with pytest.raises(ConfigError, match="no protocol 'biwi-testC'; did you mean 'biwi-testB'"):
+        find_protocol("biwi-testC")
+
+
+def test_protocols_are_whole() -> None:
+    assert [p.name for p in PROTOCOLS.values()] == [*PROTOCOLS]
+    for protocol in PROTOCOLS.values():
+        assert protocol.identity in RULES and protocol.source and protocol.about
+        for part in protocol.parts:
+            assert all(len(mask.sha256) in (0, 64) and mask.source for mask in part.masks.values())
+    (test_a,) = PROTOCOLS["biwi-testA"].parts
+    assert (test_a.sequences, test_a.frames, test_a.size) == (24, 3879, 0.2)
+    assert mask_hash(np.array([7, 0, 5, 5])) == hashlib.sha256(b"0,5,7").hexdigest()
+    assert len(template()) == 24 and UPPER.max() < 24 and RATE == 16000 and len(METRICS) > 20
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (["evaluate"], "Say what to evaluate"),
+        (["evaluate", "mini", "x", "--json", "f.json"], "--json needs --protocol"),
+        (["evaluate", "mini", "--protocol", "open"], "needs a dataset: --data FOLDER"),
+        (["evaluate", "mini", "x", "--protocol", "open", "--split", "val"], "--split has no use with --protocol"),
+        (["evaluate", "--protocol", "open", "--data", "{set}"], "Give either a model or --predictions"),
+        (["evaluate", "--predictions", "{set}", "--protocol", "open", "--data", "{set}"], "holds no predictions"),
+        (["evaluate", "mini", "--protocol", "open", "--data", "{set}"], "mini cannot be measured on toys: There is no head"),
+    ],
+)  # fmt: skip
+def test_wrong_commands_are_told_in_a_sentence(
+    command: list[str],
+    sentence: str,
+    toys: tuple[Path, dict[str, np.ndarray]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([part.format(set=toys[0]) for part in command]) == 2
+    assert sentence in capsys.readouterr().err
