@@ -22,6 +22,10 @@ REGIONS = Parameter(
     "upper_face.txt); for corpora whose own folder lacks them."
 )
 SPLIT = Parameter(help="How to split a corpus that is split in several published ways; see docs/datasets.md.")
+PREPARATION = Parameter(
+    help="For unitalker-v1: `release` prepares sequences as the published code does (25 or 30 frames a second, cut to 20 s, "
+    "none under 0.5 s). Default: as they are stored."
+)
 
 
 @Parameter(name="*")
@@ -31,6 +35,7 @@ class CorpusChoices:
 
     regions: Annotated[Path | None, REGIONS] = None
     split: Annotated[str | None, SPLIT] = None
+    preparation: Annotated[str | None, PREPARATION] = None
 
 
 def import_published(kind: str, source: Path, output: Path, choices: CorpusChoices, fps: float | None) -> int:
@@ -38,7 +43,7 @@ def import_published(kind: str, source: Path, output: Path, choices: CorpusChoic
     from unitalker.data.importers import import_corpus
     from unitalker.data.importers.corpus import Options
 
-    options = Options(choices.regions, choices.split, fps)
+    options = Options(choices.regions, choices.split, fps, choices.preparation)
     with bar("Importing", 1.0) as tell:
         made = import_corpus(kind, source, output, options, lambda done, total: tell(done / total, ()))
     return report(made)

@@ -116,7 +116,7 @@ def _published(dataset: Dataset, kind: str | None) -> Expected | None:
     from unitalker.data.importers import IMPORTERS, expected
 
     told = kind or dataset.extra.get("corpus")
-    return expected(told) if told in IMPORTERS else None
+    return expected(told, dataset.name) if told in IMPORTERS else None
 
 
 def _write(report: Report, wishes: Wishes) -> None:

@@ -1,7 +1,8 @@
 """Our dataset on disk: dataset.json (manifest and card), 16 kHz audio files, motion as memory-mappable npy.
 
 Motion files hold float arrays (T, D): the annotation's values in the dataset's unit, or, with `"stored": "codes"`, the
-coefficients of the annotation's basis. Vertex motion is displacement over the subject's template. A dataset may carry
+coefficients of the annotation's basis. Vertex motion is displacement over the subject's template; files whose names end
+in `.positions.npy` hold the vertices themselves, and the template is taken away when they are read. A dataset may carry
 its own annotation cards in `annotations/`; one that stores codes of a basis does.
 """
 
@@ -11,10 +12,12 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from unitalker.data.positions import SUFFIX as POSITIONS
+from unitalker.data.positions import Displacements
 from unitalker.errors import DataError, unknown
 from unitalker.files import atomic
 
@@ -109,7 +112,8 @@ class Dataset:
             raise DataError(f"{self.name}/{clip.id}: its audio cannot be read: {fault}") from None
 
     def motion(self, clip: Clip) -> np.ndarray:
-        """Memory-mapped motion of a clip as stored, (T, D). Raises DataError for another shape."""
+        """Memory-mapped motion of a clip as stored, (T, D), vertices as displacements that are computed as they are asked
+        for. Raises DataError for another shape."""
         values = self.array(clip.motion)
         try:
             values = values.reshape(len(values), -1)
@@ -120,7 +124,17 @@ class Dataset:
                 f"{self.name}/{clip.id}: motion of shape {values.shape} does not have the {len(self.names)} channels "
                 "of the manifest."
             )
-        return values
+        return self._displacements(values, clip) if clip.motion.endswith(POSITIONS) else values
+
+    def _displacements(self, values: np.ndarray, clip: Clip) -> np.ndarray:
+        """Vertices of a clip over its subject's template. Raises DataError where that is missing or of another mesh."""
+        neutral = self.template(clip.subject)
+        if neutral is None or neutral.size != values.shape[1]:
+            has = "no template" if neutral is None else f"a template of {neutral.size} numbers"
+            raise DataError(
+                f"{self.name}/{clip.id}: vertices of {values.shape[1]} numbers need one of their subject's; it has {has}."
+            )
+        return cast(np.ndarray, Displacements(values, neutral.reshape(-1)))
 
     def residual(self, clip: Clip) -> np.ndarray | None:
         """Memory-mapped energy (T,) of a clip's frames outside the basis, None where it is not stored. Raises DataError

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from unitalker.data.dataset import MANIFEST_LIMIT, Clip, Dataset, from_manifest, read_manifest, write_manifest
+from unitalker.data.positions import SUFFIX as POSITIONS
 from unitalker.errors import DataError
 from unitalker.files import atomic, mapped_array
 
@@ -196,8 +197,17 @@ def _add(tar: tarfile.TarFile, dataset: Dataset, clip: Clip, key: str) -> None:
     line = json.dumps(_line(clip, lambda name: name, key), ensure_ascii=False).encode()
     _add_file(tar, f"{key}.json", io.BytesIO(line))
     for _, relative, name in _files(clip, key):
-        with dataset.open(relative) as file:
+        with _stored(dataset, clip, relative) as file:
             _add_file(tar, name, file)
+
+
+def _stored(dataset: Dataset, clip: Clip, relative: str) -> BinaryIO:
+    """A file's bytes; of one with vertices, their displacements, since places in shards have no names of their own."""
+    if not relative.endswith(POSITIONS):
+        return dataset.open(relative)
+    file = io.BytesIO()
+    np.save(file, np.asarray(dataset.motion(clip), np.float32), allow_pickle=False)
+    return file
 
 
 def _add_file(tar: tarfile.TarFile, name: str, file: BinaryIO) -> None:

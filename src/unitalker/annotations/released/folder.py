@@ -40,6 +40,11 @@ class DataFolder:
 
     def templates(self, dataset: ReleasedSet) -> np.ndarray | None:
         """(S, dim) float32, the subjects' neutral faces in the model's units (scaled); None without the file."""
+        rows = self.neutral(dataset)
+        return None if rows is None else np.float32(dataset.scale) * rows
+
+    def neutral(self, dataset: ReleasedSet) -> np.ndarray | None:
+        """(S, dim) float32, the subjects' neutral faces as the file has them; None without the file."""
         path, dim = self.place(dataset, TEMPLATE), ANNOTATIONS[dataset.annotation].dim
         if not path.is_file():
             return None
@@ -48,7 +53,7 @@ class DataFolder:
             raise ModelError(
                 f"{path} holds an array of shape {rows.shape}; a row for each subject with {dim} numbers was due."
             )
-        return np.float32(dataset.scale) * rows.reshape(len(rows), dim)
+        return rows.reshape(len(rows), dim)
 
     def listed(self, dataset: ReleasedSet) -> tuple[str, ...]:
         """Subject names of the first of train.json, val.json and test.json that tells them, made safe and unique."""
@@ -56,7 +61,8 @@ class DataFolder:
             path = self.place(dataset, file)
             if path.is_file():
                 found = read_json(path)
-                names = found.get("info", {}).get("id_list") if isinstance(found, dict) else None
+                info = found.get("info") if isinstance(found, dict) else None
+                names = info.get("id_list") if isinstance(info, dict) else None
                 if isinstance(names, list) and names:
                     return safe_names(names)
         return ()

@@ -6,7 +6,7 @@ it holds. What they share is in corpus.py, rows.py, regions.py and vertices_npy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
@@ -44,6 +44,7 @@ IMPORTERS: dict[str, Kind] = {
     "talkshow": Kind("talkshow"),
     "3detf-hdtf": Kind("hdtf", takes=("fps",)),
     "3detf-ravdess": Kind("ravdess", takes=("fps",)),
+    "unitalker-v1": Kind("release", takes=("regions", "fps", "preparation")),
     "flame": Kind("flame", plain="import_flame", file=True),
 }
 
@@ -83,6 +84,8 @@ def importer(kind: str) -> Importer:
     return lambda source, out: [made.folder for made in import_corpus(kind, Path(source), Path(out))]
 
 
-def expected(kind: str) -> Expected | None:
-    """What the authors of a corpus say it holds, None for kinds without such a table."""
-    return getattr(import_module(f"unitalker.data.importers.{known_kind(kind).module}"), "EXPECTED", None)
+def expected(kind: str, name: str = "") -> Expected | None:
+    """What the authors of a corpus say it holds, None for kinds without such a table. name: of the dataset, where a corpus
+    gives several."""
+    table = getattr(import_module(f"unitalker.data.importers.{known_kind(kind).module}"), "EXPECTED", None)
+    return table.get(name) if isinstance(table, Mapping) else table

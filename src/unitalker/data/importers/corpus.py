@@ -20,6 +20,7 @@ from unitalker.audio import stream
 from unitalker.config import SAMPLE_RATE
 from unitalker.data.dataset import Clip, Dataset, read_manifest, write_manifest
 from unitalker.data.importers.expected import Expected
+from unitalker.data.importers.linking import Links
 from unitalker.data.importers.rows import Frames
 from unitalker.errors import DataError, UniTalkerError
 from unitalker.files import atomic
@@ -44,12 +45,13 @@ class Options:
     """What a user may say about a corpus; each importer takes some of it (`Kind.takes`).
 
     regions: folder of index lists (see importers/regions.py). split: name of a published way to split. fps: frames a
-    second of the dataset.
+    second of the dataset. preparation: name of a published way to prepare sequences.
     """
 
     regions: Path | None = None
     split: str | None = None
     fps: float | None = None
+    preparation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,11 @@ class Take:
 class Corpus:
     """A corpus that was looked at.
 
-    name: of the dataset. card: its annotation, without templates. templates: subject → (V, 3) in the unit of the files.
+    name: of the dataset. card: its annotation. templates: subject → (V, 3) in the unit of the files; without them the card
+    keeps its own.
     fps, scale: other than expected. known: channels that can be trusted, None for all. notes, problems: what the looking
     found. own_card: whether the dataset carries the card, which built-in annotations need not. way: to split, where
-    there are several published ones.
+    there are several published ones. link: files that need no change are linked, not written.
     """
 
     name: str
@@ -106,6 +109,7 @@ class Corpus:
     problems: list[str] = field(default_factory=list)
     own_card: bool = True
     way: str = ""
+    link: bool = False
 
 
 def write_corpus(corpus: Corpus, out: Path, progress: Progress | None = None) -> Imported:
@@ -128,6 +132,8 @@ def write_corpus(corpus: Corpus, out: Path, progress: Progress | None = None) ->
     if not clips:
         first = f" {corpus.problems[0]}" if corpus.problems else ""
         raise DataError(f"Nothing of {corpus.name} can be used, so no dataset was written.{first}")
+    if work.links:
+        corpus.notes.append(work.links.text())
     _facts(corpus, out, clips)
     return Imported(out, tuple(corpus.notes), tuple(corpus.problems))
 
@@ -182,25 +188,26 @@ class _Work:
         self.corpus, self.out = corpus, out
         self.fps = corpus.fps or corpus.expected.fps
         self.width = len(corpus.card.names)
+        self.links = Links(out) if corpus.link else None
 
     def clip(self, take: Take) -> Clip:
         """Write a take's files. Raises a UniTalkerError that says why it cannot be used, and leaves no file."""
         frames, name = take.motion(), file_name(take.name)
-        sound, motion = f"audio/{name}.flac", f"motion/{name}.npy"
+        files = {"audio": f"audio/{name}.flac", "motion": f"motion/{name}.npy"}
         notes: list[str] = [*frames.notes]
         try:
-            samples, heard = self._sound(take, frames.count, self.out / sound)
+            files["audio"], samples, heard = self._sound(take, frames.count, name)
             count = self._agreed(frames.count, heard, notes)
-            self._motion(frames, count, self.out / motion)
+            files["motion"] = self._motion(frames, count, name)
         except BaseException:
-            for name in (sound, motion):
-                (self.out / name).unlink(missing_ok=True)
+            for file in files.values():
+                (self.out / file).unlink(missing_ok=True)
             raise
         self.corpus.notes += [f"{take.name}: {note}" for note in notes]
         facts = {key: getattr(take, key) for key in ("subject", "split", "text", "language", "words")}
         seconds = round(samples / SAMPLE_RATE, 6)
         told = " ".join([take.about, *notes] if take.about else notes)
-        return Clip(file_name(take.name), audio=sound, motion=motion, seconds=seconds, notes=told, **facts)
+        return Clip(name, seconds=seconds, notes=told, **files, **facts)
 
     def _agreed(self, frames: int, heard: int, notes: list[str]) -> int:
         """Frames that have sound. Raises DataError where motion and sound do not belong together."""
@@ -219,12 +226,16 @@ class _Work:
             raise DataError(f"it has {frames} frames with sound; at least {SHORTEST} are needed.")
         return frames
 
-    def _sound(self, take: Take, frames: int, path: Path) -> tuple[int, int]:
-        """Write 16 kHz FLAC as long as the motion. Gives the samples written, and those that there were."""
+    def _sound(self, take: Take, frames: int, name: str) -> tuple[str, int, int]:
+        """Write 16 kHz FLAC as long as the motion, or link a file that is. Gives its name, the samples written, and those
+        that there were."""
         import soundfile
 
         goal, slack = round(frames / self.fps * SAMPLE_RATE), round(AGREE_SECONDS * SAMPLE_RATE)
-        written = heard = 0
+        whole = not take.start and take.stop is None
+        if self.links and whole and (linked := self.links.sound(take.sound, goal, slack, name)):
+            return linked
+        written, heard, path = 0, 0, self.out / f"audio/{name}.flac"
         tail = np.zeros(0, np.float32)
         with atomic(path, DataError) as draft:
             with soundfile.SoundFile(draft, "w", SAMPLE_RATE, 1, "PCM_16", format="FLAC") as file:
@@ -238,27 +249,37 @@ class _Work:
                     written += len(tail)
             if not heard:
                 raise DataError(f"its sound is empty from {take.start:.2f} s on.")
-        return written, heard
+        return f"audio/{name}.flac", written, heard
 
-    def _motion(self, frames: Frames, count: int, path: Path) -> None:
-        """Write `count` frames as float32."""
+    def _motion(self, frames: Frames, count: int, name: str) -> str:
+        """Write `count` frames as float32, or link the file that holds them. Gives its name."""
+        if self.links and frames.file and count == frames.count:
+            for _ in self._checked(frames, count):
+                pass
+            return self.links.motion(frames, name)
         header = {"descr": "<f4", "fortran_order": False, "shape": (count, self.width)}
-        left = count
+        path = self.out / f"motion/{name}.npy"
         with atomic(path, DataError) as draft, draft.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
-            for block in frames.blocks():
-                block = np.ascontiguousarray(block[:left], "<f4")
-                if block.shape[1:] != (self.width,):
-                    raise DataError(f"its motion has {block.shape[1]} numbers a frame, not {self.width}.")
-                if not np.isfinite(block.sum()) and not np.isfinite(block).all():
-                    bad = count - left + int(np.flatnonzero(~np.isfinite(block).all(1))[0])
-                    raise DataError(f"its motion holds NaN or infinite numbers, the first in frame {bad}.")
+            for block in self._checked(frames, count):
                 file.write(block.data)
-                left -= len(block)
-                if not left:
-                    break
-            if left:
-                raise DataError(f"its motion has {count - left} frames where {count} were told.")
+        return f"motion/{name}.npy"
+
+    def _checked(self, frames: Frames, count: int) -> Iterator[np.ndarray]:
+        """The first `count` frames in blocks. Raises DataError for too few, another width, and no finite numbers."""
+        left = count
+        for block in frames.blocks():
+            block = np.ascontiguousarray(block[:left], "<f4")
+            if block.shape[1:] != (self.width,):
+                raise DataError(f"its motion has {block.shape[1]} numbers a frame, not {self.width}.")
+            if not np.isfinite(block.sum()) and not np.isfinite(block).all():
+                bad = count - left + int(np.flatnonzero(~np.isfinite(block).all(1))[0])
+                raise DataError(f"its motion holds NaN or infinite numbers, the first in frame {bad}.")
+            yield block
+            left -= len(block)
+            if not left:
+                return
+        raise DataError(f"its motion has {count - left} frames where {count} were told.")
 
 
 def _blocks(take: Take) -> Iterator[np.ndarray]:
@@ -287,7 +308,7 @@ def _facts(corpus: Corpus, out: Path, clips: Sequence[Clip]) -> None:
             np.savez(draft, allow_pickle=False, **templates)
     if corpus.own_card:
         neutral = {f"{corpus.name}/{s}": vertices * np.float32(scale) for s, vertices in templates.items()}
-        save_card(replace(corpus.card, templates=neutral), out / "annotations")
+        save_card(replace(corpus.card, templates=neutral or corpus.card.templates), out / "annotations")
     told = {"corpus": expected.corpus, "way": corpus.way, "notes": corpus.notes, "problems": corpus.problems}
     write_manifest(
         Dataset(

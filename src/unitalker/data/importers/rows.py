@@ -83,11 +83,17 @@ def open_rows(path: Path, whole: bool = True) -> NpyRows:
 
 @dataclass(frozen=True)
 class Frames:
-    """Motion of a sequence: `count` frames, which `blocks` reads anew each time as (n, D) in pieces."""
+    """Motion of a sequence: `count` frames, which `blocks` reads anew each time as (n, D) in pieces.
+
+    file: an npy file that holds just these frames and can be linked. positions: whether it holds vertices, of which the
+    frames are displacements.
+    """
 
     count: int
     blocks: Callable[[], Iterator[np.ndarray]]
     notes: tuple[str, ...] = ()
+    file: Path | None = None
+    positions: bool = False
 
 
 def steps(count: int, width: int) -> Iterator[tuple[int, int]]:

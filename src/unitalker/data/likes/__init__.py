@@ -30,6 +30,7 @@ LIKES: dict[str, tuple[str, str]] = {
     "meshtalk": ("multiface", "make"),
     "3detf-hdtf": ("etf", "make_hdtf"),
     "3detf-ravdess": ("etf", "make_ravdess"),
+    "unitalker-v1": ("released", "make"),
     "beat": ("beat", "make"),
     "beat2": ("beat", "make_body"),
     "talkshow": ("talkshow", "make"),
