@@ -25,7 +25,7 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("kind", ("biwi", "vocaset", "multiface"))
+@pytest.mark.parametrize("kind", ("biwi", "vocaset", "multiface", "livelink"))
 def test_a_corpus_can_be_trained_and_measured_on(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,4 +51,7 @@ def test_a_corpus_can_be_trained_and_measured_on(
     given = ["--split", "test", "--identity", "subject", "-o", str(tmp_path / "figures.json")]
     assert main(["evaluate", str(tmp_path / "run" / "model"), str(tmp_path / "set"), *given]) == 0
     (figures,) = json.loads((tmp_path / "figures.json").read_text())["groups"].values()
-    assert figures["mve"] > 0 and ("lve" in figures) == (kind == "biwi")
+    if "rmse" in figures:
+        assert figures["rmse"]["jawOpen"] > 0
+    else:
+        assert figures["mve"] > 0 and ("lve" in figures) == (kind == "biwi")

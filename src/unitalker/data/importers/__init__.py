@@ -45,6 +45,7 @@ IMPORTERS: dict[str, Kind] = {
     "3detf-hdtf": Kind("hdtf", takes=("fps",)),
     "3detf-ravdess": Kind("ravdess", takes=("fps",)),
     "unitalker-v1": Kind("release", takes=("regions", "fps", "preparation")),
+    "livelink": Kind("livelink", takes=("fps",)),
     "flame": Kind("flame", plain="import_flame", file=True),
 }
 

@@ -22,6 +22,7 @@ from unitalker.data.importers.corpus import Corpus, Imported, Options, Progress,
 from unitalker.data.importers.expected import Expected
 from unitalker.data.importers.folder_files import SOUND
 from unitalker.data.importers.rows import Frames, open_rows, steps
+from unitalker.data.importers.weights import Range
 from unitalker.errors import AudioError, ConfigError, DataError
 
 ANNOTATION = ANNOTATIONS["3DETF_blendshape_weight"]
@@ -44,29 +45,6 @@ class Copy:
     motion: dict[tuple[str, str], Path] = field(default_factory=dict)
     sound: dict[tuple[str, str], Path] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Range:
-    """How far weights leave 0 … 1, over the takes seen."""
-
-    takes: int = 0
-    outside: int = 0
-    low: float = 0.0
-    high: float = 1.0
-
-    def see(self, low: float, high: float) -> None:
-        """Count a take whose weights reach from low to high."""
-        self.takes += 1
-        self.outside += low < 0 or high > 1
-        self.low, self.high = min(self.low, low), max(self.high, high)
-
-    def text(self) -> str:
-        """A sentence on what was seen."""
-        if not self.outside:
-            return "All weights lie in 0 … 1."
-        reach = f"from {self.low:.3g} to {self.high:.3g}"
-        return f"Weights leave 0 … 1 in {self.outside} of {self.takes} sequences, {reach}: they are kept as they are."
 
 
 def write(

@@ -35,6 +35,7 @@ LIKES: dict[str, tuple[str, str]] = {
     "beat2": ("beat", "make_body"),
     "talkshow": ("talkshow", "make"),
     "talkshow-flat": ("talkshow", "make_flat"),
+    "livelink": ("livelink", "make"),
 }
 """Layout → module here and its function (out, size), which writes the folder that an importer reads."""
 
