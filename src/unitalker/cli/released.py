@@ -27,7 +27,9 @@ Nothing is downloaded. docs/released.md tells what the numbers mean and how they
 docs/baselines.md the same for the other kinds."""
 
 CHECKPOINT = Parameter(help="The published file, for example UniTalker-B-D0-D7.pt.")
-KIND = Parameter(help="What it is a checkpoint of, where it is no UniTalker's: faceformer or codetalker.")
+KIND = Parameter(
+    help="What it is a checkpoint of, where it is no UniTalker's: faceformer, codetalker, selftalk or facediffuser."
+)
 STAGE1 = Parameter(help="codetalker: the checkpoint of the first stage, the motion autoencoder.")
 CONFIG = Parameter(
     help="Baselines: the settings that it was trained with, JSON or YAML, for what the tensors don't tell."

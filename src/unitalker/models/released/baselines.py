@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from unitalker.annotations.base import Annotation
 from unitalker.annotations.released.files import FAULTS, read_json, sized
 from unitalker.annotations.released.sets import ANNOTATIONS, SETS
 from unitalker.annotations.vertices import VertexAnnotation, vertex_names
@@ -185,6 +186,8 @@ class Found:
     state: tensors by published names, the identity table, by the name `identity`, with a pivot row; names: our tensors →
     published ones. decoder: our settings. dim: numbers of the mesh. inputs, outputs: published names of the weights that
     read the mesh's numbers and of the tensors that write them, for meshes in other units than the annotation's.
+    encoder: settings of the encoder that are known of the kind. annotation: where it is no mesh. length: see UniTalkerConfig.
+    people: whether identities change the motion.
     """
 
     state: Mapping[str, torch.Tensor]
@@ -196,20 +199,27 @@ class Found:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     remarks: tuple[str, ...] = ()
+    encoder: Mapping[str, Any] = field(default_factory=dict)
+    annotation: Annotation | None = None
+    length: str = "features"
+    people: bool = True
 
 
 def write_baseline(found: Found, beside: Beside, path: Path, output: Path) -> ImportedBaseline:
     """Write the model folder `output` of the checkpoint `path`. Raises ModelError with what does not fit."""
     if output.exists() and not output.is_dir():
         raise ModelError(f"{output} is a file; give a folder for the model.")
-    templates = read_templates(beside.templates, found.dim)
-    annotation, scale = annotation_of(found.dim, found.form, templates)
+    annotation, scale = found.annotation, 1.0
+    if annotation is None:
+        templates = read_templates(beside.templates, found.dim)
+        annotation, scale = annotation_of(found.dim, found.form, templates)
     subjects = subjects_of(beside, len(found.state[found.identity]) - 1, path)
     config = UniTalkerConfig.parse(
         {
-            "encoder": encoder_config(found.state, beside.encoder_config, path).model_dump(),
+            "encoder": encoder_config(found.state, beside.encoder_config, path).model_dump()
+            | dict(found.encoder),
             "adaptor": found.form.adaptor,
-            "length": "features",
+            "length": found.length,
             "decoder": dict(found.decoder),
             "identities": subjects,
             "heads": {annotation.name: found.dim},
@@ -223,20 +233,23 @@ def write_baseline(found: Found, beside: Beside, path: Path, output: Path) -> Im
     tensors = matched(state, {k: v.shape for k, v in model.state_dict().items()}, path, found.names)
     model.load_state_dict(tensors, assign=True)
     checkpoint.save(output, model, {annotation.name: annotation})
-    remarks = (*found.remarks, *_remarks(annotation, scale, subjects))
+    remarks = (*found.remarks, *_remarks(annotation, scale, subjects if found.people else ()))
     return ImportedBaseline(output, config, remarks)
 
 
-def _remarks(annotation: VertexAnnotation, scale: float, subjects: Sequence[str]) -> list[str]:
-    said = [
-        f"Identities in the order of training: {', '.join(subjects)}. The model has no pivot; the mean of its identities "
-        "takes that place and is the default."
-    ]
+def _remarks(annotation: Annotation, scale: float, subjects: Sequence[str]) -> list[str]:
+    """What was decided. subjects: none for a model that knows no speakers."""
+    said = []
+    if subjects:
+        said.append(
+            f"Identities in the order of training: {', '.join(subjects)}. The model has no pivot; the mean of its "
+            "identities takes that place and is the default."
+        )
     if scale != 1.0:
         said.append(
             f"{annotation.name}: numbers are {scale:g} times the checkpoint's, the annotation's unit everywhere here."
         )
-    if not annotation.templates:
+    if isinstance(annotation, VertexAnnotation) and not annotation.templates:
         said.append(
             "Without --templates the motion is told as displacements, with no neutral face beside it."
         )

@@ -8,11 +8,15 @@ from pathlib import Path
 from unitalker.errors import ModelError, unknown
 from unitalker.models.released.baselines import Beside, ImportedBaseline
 from unitalker.models.released.codetalker import import_codetalker
+from unitalker.models.released.facediffuser import import_facediffuser
 from unitalker.models.released.faceformer import import_faceformer
+from unitalker.models.released.selftalk import import_selftalk
 
 KINDS: dict[str, Callable[[Path, Path, Beside], ImportedBaseline]] = {
     "faceformer": import_faceformer,
     "codetalker": import_codetalker,
+    "selftalk": import_selftalk,
+    "facediffuser": import_facediffuser,
 }
 """Kind → importer of a checkpoint file into a model folder."""
 
