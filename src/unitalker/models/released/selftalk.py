@@ -32,6 +32,10 @@ ENGLISH = "jonatasgrosman/wav2vec2-large-xlsr-53-english"
 WRITTEN = ("vertice_map_r.weight", "vertice_map_r.bias")
 READING = ("text_encoder.", "lip_map.", "transformer.", "lm_head.")
 """Published names of the lip reader and the recogniser begin so."""
+LEFT_OUT = (
+    "The lip reader and its recogniser, which serve training alone, are left out; to keep them, list the vertices of the "
+    "lips in the file of --config, as in lips: [3531, 3532, …]."
+)
 PEOPLE = "identity"
 """Our name for the table of identities, which the published model has none of."""
 
@@ -59,12 +63,8 @@ def import_selftalk(path: Path, output: Path, beside: Beside) -> ImportedBaselin
     state = read_state(path)
     settings = read_settings(beside.config)
     dim, width = axes_of(state, WRITTEN[0], path, "SelfTalk")
-    _, heard = axes_of(state, "audio_feature_map.weight", path, "SelfTalk")
-    features, _ = axes_of(state, "audio_encoder.feature_projection.projection.weight", path, "SelfTalk")
-    form = PAIRED if heard == 2 * features else BETWEEN
-    name, scale = _face(dim, form)
-    lips = _lips(settings, dim)
-    reading = _reading(state, beside, path)
+    form = _form(state, path)
+    annotation, scale = annotation_of(dim, form, {})
     decoder: dict[str, Any] = {
         "kind": "selftalk",
         "width": width,
@@ -73,36 +73,27 @@ def import_selftalk(path: Path, output: Path, beside: Beside) -> ImportedBaselin
     }
     for weight in ("motion_weight", "velocity_weight"):
         decoder[weight] = SelfTalkDecoderConfig.model_fields[weight].default / scale**2
+    lips, reading = _lips(settings, dim), _reading(state, beside, path)
     remarks = ["SelfTalk knows no speakers: every identity moves alike, and only chooses a neutral face."]
     if lips is None:
-        _check_reading(state, reading, name, path)
+        _check_reading(state, reading, annotation.name, path)
         state = {k: v for k, v in state.items() if not k.startswith(READING)}
-        remarks.append(
-            "The lip reader and its recogniser, which serve training alone, are left out; to keep them, list the vertices of "
-            "the lips in the file of --config, as in lips: [3531, 3532, …]."
-        )
+        remarks.append(LEFT_OUT)
     else:
-        decoder |= {"reading": reading.model_dump(), "lips": {name: lips}}
+        decoder |= {"reading": reading.model_dump(), "lips": {annotation.name: lips}}
     state[PEOPLE] = torch.zeros(max(1, len(beside.subjects)) + 1, 1)
+    read, told = ("lip_map.weight",), tuple(remarks)
     found = Found(
-        state,
-        NAMES,
-        decoder,
-        dim,
-        PEOPLE,
-        form,
-        ("lip_map.weight",),
-        WRITTEN,
-        tuple(remarks),
-        encoder={"name": ENGLISH},
-        people=False,
+        state, NAMES, decoder, dim, PEOPLE, form, read, WRITTEN, told, {"name": ENGLISH}, people=False
     )
     return write_baseline(found, beside, path, output)
 
 
-def _face(dim: int, form: Form) -> tuple[str, float]:
-    annotation, scale = annotation_of(dim, form, {})
-    return annotation.name, scale
+def _form(state: Mapping[str, torch.Tensor], path: Path) -> Form:
+    """The form for 25 frames a second where a frame hears two features, else that for 30."""
+    _, heard = axes_of(state, "audio_feature_map.weight", path, "SelfTalk")
+    features, _ = axes_of(state, "audio_encoder.feature_projection.projection.weight", path, "SelfTalk")
+    return PAIRED if heard == 2 * features else BETWEEN
 
 
 def _lips(settings: Mapping[str, Any], dim: int) -> list[int] | None:
