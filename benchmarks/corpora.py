@@ -1,13 +1,15 @@
 """Importing made-up corpora in the published layouts: memory at its most, and seconds of sound a second (Linux).
 
 Each import runs in a process of its own. Motion comes from files with holes, so that ten gigabytes are read without
-being written first; what is imported is written in full. Needs as much free disk as `--gb`.
+being written first; what is imported is written in full, but for the paper's data release, which is used in place.
+Needs as much free disk as `--gb`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from common import Row, Setting, plain_environment, voice
 from unitalker.audio import write_sound
 from unitalker.data.importers.biwi import SEEN, VERTICES
 from unitalker.data.importers.vocaset_facts import EXPECTED
+from unitalker.data.likes.beat import STORED
 
 CHILD = """
 import json, sys
@@ -30,13 +33,13 @@ from unitalker.data.importers import import_corpus
 most = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(json.dumps([int(most.split()[1]) / 1024, len(made.problems)]))
 """
-TAKE_SECONDS = 5.0
+TAKE_SECONDS, TALK_SECONDS = 5.0, 600.0
 
 
 def rows(setting: Setting) -> list[Row]:
-    """A prepared corpus of arrays, and one in a single array with pickles."""
+    """A prepared corpus of arrays, one in a single array with pickles, and one that is linked."""
     gigabytes = 0.3 if setting.quick else 2.0
-    return [measured("biwi", biwi, gigabytes), measured("vocaset", vocaset, gigabytes)]
+    return [measured(kind, make, gigabytes) for kind, make in CORPORA.items()]
 
 
 def measured(kind: str, make: object, gigabytes: float) -> Row:
@@ -106,9 +109,69 @@ def vocaset(folder: Path, gigabytes: float) -> float:
     return count * TAKE_SECONDS
 
 
+def release(folder: Path, gigabytes: float) -> float:
+    """Vertices in a folder of the paper's data release, 30 fps. Gives the seconds of it."""
+    place, frames = folder / "D1_vocaset", round(TAKE_SECONDS * 30)
+    place.mkdir()
+    count = max(1, round(gigabytes * 1e9 / (frames * 4 * EXPECTED.width)))
+    entry = {"annot_type": "FLAME_5023_vertices", "fps": 30, "dataset": "D1"}
+    data = []
+    for number in range(count):
+        files = {"annot_path": f"{number}.npy", "audio_path": f"{number}.wav"}
+        write_sound(place / files["audio_path"], voice(TAKE_SECONDS), 16000)
+        holes(place / files["annot_path"], (frames, EXPECTED.width // 3, 3))
+        data.append(entry | files | {"id": number % 12})
+    np.save(
+        place / "id_template.npy", np.random.default_rng(0).random((12, EXPECTED.width // 3, 3), np.float32)
+    )
+    (place / "train.json").write_text(json.dumps({"info": {"id_list": EXPECTED.subjects}, "data": data}))
+    return count * TAKE_SECONDS
+
+
+def beat(folder: Path, gigabytes: float) -> float:
+    """Conversations of ten minutes as JSON at 60 fps, one of them under many names. Gives the seconds of it."""
+    weights = np.random.default_rng(0).random((64, len(STORED))).tolist()
+    frames = [
+        {"weights": weights[t % 64], "time": t / 60, "rotation": []} for t in range(round(60 * TALK_SECONDS))
+    ]
+    first = folder / "1_wayne_1_1_1.json"
+    first.write_text(json.dumps({"names": STORED, "frames": frames}))
+    return linked(folder, first, first.stat().st_size, gigabytes)
+
+
+def beat2(folder: Path, gigabytes: float) -> float:
+    """The same as a body's numbers at 30 fps. Gives the seconds of it."""
+    root, count = folder / "beat_english_v2.0.0", round(30 * TALK_SECONDS)
+    for room in ("smplxflame_30", "wave16k"):
+        (root / room).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    first = root / "smplxflame_30" / "1_wayne_1_1_1.npz"
+    np.savez(first, poses=rng.random((count, 165)), expressions=rng.random((count, 100)))
+    return linked(root / "wave16k", first, first.stat().st_size, gigabytes)
+
+
+def linked(sounds: Path, first: Path, size: int, gigabytes: float) -> float:
+    """A sequence and its sound under so many names that they are as large as told. Gives the seconds of it."""
+    count = max(1, round(gigabytes * 1e9 / size))
+    sound = sounds / f"{first.stem}.wav"
+    write_sound(sound, voice(TALK_SECONDS), 16000)
+    for number in range(2, count + 1):
+        name = f"1_wayne_1_{number}_{number}"
+        os.link(first, first.with_name(name + first.suffix))
+        os.link(sound, sounds / f"{name}.wav")
+    return count * TALK_SECONDS
+
+
+CORPORA = {"beat": beat, "beat2": beat2, "biwi": biwi, "vocaset": vocaset, "unitalker-v1": release}
+"""Kind → what makes a corpus in a folder."""
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gb", type=float, default=10.0, help="Gigabytes of motion of each corpus.")
-    size = parser.parse_args().gb
-    for row in (measured("biwi", biwi, size), measured("vocaset", vocaset, size)):
+    parser.add_argument("--only", choices=CORPORA, help="Only this corpus.")
+    given = parser.parse_args()
+    for kind, make in CORPORA.items():
+        if given.only not in (None, kind):
+            continue
+        row = measured(kind, make, given.gb)
         print(" | ".join((row.what, row.figure, row.ratio)))

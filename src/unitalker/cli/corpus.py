@@ -19,7 +19,7 @@ PARTIAL = 1
 """Exit code when something was left out because it is broken."""
 REGIONS = Parameter(
     help="Folder with the numbers of the lip and upper-face vertices, lve.txt and fdd.txt (or lips.txt and "
-    "upper_face.txt); for corpora whose own folder lacks them."
+    "upper_face.txt); for corpora whose own folder lacks them. For unitalker-v1: the release's resources folder."
 )
 SPLIT = Parameter(help="How to split a corpus that is split in several published ways; see docs/datasets.md.")
 PREPARATION = Parameter(

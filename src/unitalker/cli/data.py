@@ -25,6 +25,7 @@ IMPORT_EXAMPLES = """Examples:
   unitalker data import grid downloads/grid_s1 sets/grid
   unitalker data import facegood downloads/facegood sets/facegood
   unitalker data import biwi downloads/BIWI sets/biwi
+  unitalker data import unitalker-v1 downloads/unitalker_data_release_V1 -o sets/release
   unitalker data import flame downloads/generic_model.pkl flame.npz    (FLAME's model, a file)
   unitalker data import folder my_takes sets/mine --fps 30 --unit mm    (take1.wav with take1.npy, …)
   unitalker data import folder live_link sets/anna --annotation arkit52"""
@@ -41,8 +42,9 @@ PCA_EXAMPLES = """Examples:
 
 OUT = Parameter(help="Folder to make the datasets in, one folder each.")
 GOAL = Parameter(
-    help="Where the dataset goes: grid writes it into this very folder; facegood gives two and makes a folder for "
-    "each in it, facegood116 and arkit52; all others write it into this very folder."
+    name=("--output", "-o"),
+    help="Where the dataset goes: facegood and unitalker-v1 give several and make a folder for each in it, facegood116 and "
+    "arkit52, D0 to D7; all others write it into this very folder.",
 )
 ONLY = Parameter(
     negative=(), show_default=False, help="Only these datasets; repeat it, or a,b. Default: all of them."
