@@ -87,7 +87,7 @@ def run(source: Path, out: Path, options: Options, progress: Progress | None = N
     folder, chosen = _folder(source)
     resources, told = _resources(folder.root, options.regions)
     states = [_state(folder, known) for known in chosen]
-    told = [*(state.text for state in states), *told]
+    lacking = [state.text for state in states]
     reader = Reader(options.preparation == PREPARATION, options.fps)
     corpora, problems = [], []
     for state in states:
@@ -98,9 +98,9 @@ def run(source: Path, out: Path, options: Options, progress: Progress | None = N
                 problems.append(f"{state.known.folder} was left out: {fault}")
     made = list(_written(corpora, out, problems, progress))
     if not made:
-        raise DataError(" ".join(["No folder of the release can be used.", *told, *problems]))
+        raise DataError(" ".join(["No folder of the release can be used.", *lacking, *problems]))
     first = made[0]
-    made[0] = replace(first, notes=(*told, *first.notes), problems=(*problems, *first.problems))
+    made[0] = replace(first, notes=(*lacking, *told, *first.notes), problems=(*problems, *first.problems))
     return made
 
 
