@@ -49,7 +49,7 @@ def make_set(
     fps: float = FPS,
     **facts: Any,
 ) -> Dataset:
-    """A dataset of clips: id → (subject, split, motion (T, D)); meshes have the toy's card and neutral faces."""
+    """A dataset of clips: id → (subject, split, motion (T, D)); with the card, and for meshes the toy's neutral faces."""
     annotation = annotation or toy()
     for room in ("audio", "motion"):
         (folder / room).mkdir(parents=True)
@@ -59,8 +59,8 @@ def make_set(
         soundfile.write(folder / "audio" / f"{name}.flac", np.zeros(round(seconds * RATE)), RATE)
         np.save(folder / "motion" / f"{name}.npy", values)
         rows.append(Clip(name, subject, f"audio/{name}.flac", f"motion/{name}.npy", split, seconds))
+    save_card(annotation, folder / "annotations")
     if annotation.kind == "vertices":
-        save_card(annotation, folder / "annotations")
         np.savez(folder / "templates.npz", **dict.fromkeys(subjects, template()))
         facts = {"templates": "templates.npz"} | facts
     made = Dataset(

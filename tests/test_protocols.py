@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from evaluation_sets import LIPS, RATE, UPPER, Knowing, make_set, motion, template, toy
+from evaluation_sets import FPS, LIPS, Knowing, make_set, motion, toy
 from unitalker.annotations.blendshapes import BlendshapeAnnotation
+from unitalker.annotations.flame import FLAME_NAMES
 from unitalker.annotations.layouts import layout
+from unitalker.annotations.parameters import FlameAnnotation
 from unitalker.annotations.pca import fit_basis
 from unitalker.cli import main
 from unitalker.data.dataset import open_dataset
@@ -338,6 +340,27 @@ def test_each_dataset_finds_its_part(tmp_path: Path) -> None:
         find_protocol("biwi-testC")
 
 
+def test_datasets_that_cannot_be_measured_leave_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flame = FlameAnnotation("flame_of_theirs", FPS, "flame", FLAME_NAMES)
+    values = {"D1": motion(9, RNG), "D5": np.zeros((9, len(FLAME_NAMES)), np.float32), "D0": motion(9, RNG)}
+    for name, face in {"D1": toy(), "D5": flame, "D0": toy()}.items():
+        made = make_set(tmp_path / "sets" / name, {"one": ("s", "test", values[name])}, face, name=name)
+        (tmp_path / "made" / name).mkdir(parents=True)
+        neutral = made.template("s") if name != "D5" else np.zeros(1, np.float32)
+        assert neutral is not None
+        np.save(tmp_path / "made" / name / "one.npy", 0.5 * values[name] + neutral.reshape(-1))
+    given = ["--protocol", "a2f-bench", "--data", str(tmp_path / "sets"), "--json", str(tmp_path / "f.json")]
+    assert main(["evaluate", "--predictions", str(tmp_path / "made"), *given]) == 1
+    told = json.loads((tmp_path / "f.json").read_text())
+    assert [part["name"] for part in told["parts"]] == ["D0 BIWI", "D1 VOCASET"]
+    for part in told["parts"]:
+        assert part["metrics"]["lve_over_rest"]["value"] == pytest.approx(0.25, rel=1e-4)
+    assert "D5 cannot be measured on vertices" in told["problems"][0] and "--flame" in told["problems"][0]
+    assert "Partly measured: 1 left out" in capsys.readouterr().err
+
+
 def test_protocols_are_whole() -> None:
     assert [p.name for p in PROTOCOLS.values()] == [*PROTOCOLS]
     for protocol in PROTOCOLS.values():
@@ -347,7 +370,15 @@ def test_protocols_are_whole() -> None:
     (test_a,) = PROTOCOLS["biwi-testA"].parts
     assert (test_a.sequences, test_a.frames, test_a.size) == (24, 3879, 0.2)
     assert mask_hash(np.array([7, 0, 5, 5])) == hashlib.sha256(b"0,5,7").hexdigest()
-    assert len(template()) == 24 and UPPER.max() < 24 and RATE == 16000 and len(METRICS) > 20
+
+
+def test_the_docs_list_every_figure_and_protocol() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text()
+    for metric in METRICS:
+        row = f"| `{metric.name}` | {metric.title} | {metric.unit.format(u='u')} |"
+        assert row in text and f"| {metric.formula} | {metric.source} |" in text, metric.name
+    for protocol in PROTOCOLS.values():
+        assert f"| `{protocol.name}` | {protocol.about} | {protocol.identity} |" in text, protocol.name
 
 
 @pytest.mark.parametrize(
@@ -358,7 +389,7 @@ def test_protocols_are_whole() -> None:
         (["evaluate", "mini", "--protocol", "open"], "needs a dataset: --data FOLDER"),
         (["evaluate", "mini", "x", "--protocol", "open", "--split", "val"], "--split has no use with --protocol"),
         (["evaluate", "--protocol", "open", "--data", "{set}"], "Give either a model or --predictions"),
-        (["evaluate", "--predictions", "{set}", "--protocol", "open", "--data", "{set}"], "holds no predictions"),
+        (["evaluate", "--predictions", "{set}/audio", "--protocol", "open", "--data", "{set}"], "holds no predictions"),
         (["evaluate", "mini", "--protocol", "open", "--data", "{set}"], "mini cannot be measured on toys: There is no head"),
     ],
 )  # fmt: skip

@@ -48,6 +48,7 @@ PREDICTIONS = Parameter(
 REGIONS = Parameter(
     help="Folder with lve.txt and fdd.txt (or lips.txt and upper_face.txt) in place of the dataset's."
 )
+FLAME = Parameter(help="File of your FLAME model, for datasets of FLAME numbers that bring none.")
 JSON = Parameter(
     name="--json", help="Write every figure with unit, mask hash, counts and interval to this file."
 )
@@ -67,6 +68,7 @@ class Wishes:
     predictions: Annotated[Path | None, PREDICTIONS] = None
     identity: Annotated[str | None, WHO] = None
     regions: Annotated[Path | None, REGIONS] = None
+    flame: Annotated[Path | None, FLAME] = None
     json: Annotated[Path | None, JSON] = None
     csv: Annotated[Path | None, CSV] = None
     maps: Annotated[Path | None, MAPS] = None
@@ -116,7 +118,7 @@ def _plain(model: str | None, dataset: Path | None, wishes: Wishes) -> int:
     from unitalker.evaluation.report import evaluate as measure
     from unitalker.files import atomic, check_writable
 
-    for name in ("predictions", "regions", "json", "csv", "maps"):
+    for name in ("predictions", "regions", "flame", "json", "csv", "maps"):
         if getattr(wishes, name) is not None:
             raise ConfigError(f"--{name} needs --protocol; `unitalker evaluate --list` tells them.")
     dataset = dataset or next(iter(wishes.data), None)
@@ -161,7 +163,7 @@ def _by_protocol(model: str | None, folders: tuple[Path, ...], wishes: Wishes) -
             protocol,
             datasets,
             source,
-            Options(wishes.regions, who, wishes.seed),
+            Options(wishes.regions, wishes.flame, who, wishes.seed),
             lambda done, total: tell(done / total, ()),
         )
     print(result.text())

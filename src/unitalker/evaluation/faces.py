@@ -12,7 +12,9 @@ import numpy as np
 from unitalker.annotations import builtin
 from unitalker.annotations.base import Annotation
 from unitalker.annotations.cards import load_card
+from unitalker.annotations.flame import load_flame
 from unitalker.annotations.layouts import convert, layout
+from unitalker.annotations.parameters import FlameAnnotation
 from unitalker.data.dataset import Clip, Dataset
 from unitalker.data.importers.regions import find_regions
 from unitalker.errors import AnnotationError, DataError
@@ -63,11 +65,13 @@ def face_of(
     unit: str = "",
     size: float = 1.0,
     regions: Path | None = None,
+    flame: Path | None = None,
 ) -> Face:
     """The face of a dataset: its own card's, the model's, or the built-in annotation of that name.
 
     unit, size: for vertices, the unit to tell figures in and how much of the annotation's unit it is ("" for the
-    annotation's own). regions: folder of index lists that take the place of the card's. Weights and FLAME numbers are
+    annotation's own). regions: folder of index lists that take the place of the card's. flame: file of a FLAME model, for numbers whose
+    card brings none. Weights and FLAME numbers are
     measured on the built-in head, in mm. Raises AnnotationError or DataError where nothing tells what the numbers mean.
     """
     found = _annotation(dataset, model)
@@ -75,7 +79,7 @@ def face_of(
         return _mesh(dataset, found, unit or found.unit, size, regions)
     if dataset.unit == "weight":
         return _weights(dataset, found)
-    return _flame(dataset, found)
+    return _flame(dataset, found, flame)
 
 
 def truth(
@@ -181,12 +185,17 @@ def _weights(dataset: Dataset, annotation: Annotation) -> Face:
     )
 
 
-def _flame(dataset: Dataset, annotation: Annotation) -> Face:
+def _flame(dataset: Dataset, annotation: Annotation, file: Path | None) -> Face:
     whole = builtin.completed(annotation, builtin_head())
+    if file is not None and isinstance(whole, FlameAnnotation) and whole.model is None:
+        whole = whole.with_model(load_flame(file))
     try:
         rest = whole.vertices(whole.decode(whole.rest()[None]))[0]
     except AnnotationError as fault:
-        raise DataError(f"{dataset.name} cannot be measured on vertices: {fault}") from None
+        raise DataError(
+            f"{dataset.name} cannot be measured on vertices: {fault} Give FLAME's file with --flame (`unitalker data import "
+            "flame` makes it)."
+        ) from None
     regions = {name: np.unique(rows) for name, rows in whole.regions.items() if name in REGIONS}
 
     def moved(values: np.ndarray) -> np.ndarray:

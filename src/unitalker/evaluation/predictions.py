@@ -150,7 +150,8 @@ class FromModel:
 
 
 class FromFolder:
-    """Files `<subject>_<sentence>_condition_<subject>.npy` of another tool, or `<subject>_<sentence>.npy`.
+    """Files `<subject>_<sentence>_condition_<subject>.npy` of another tool, or `<subject>_<sentence>.npy`, in the folder or in
+    one in it that is called as the dataset.
 
     Arrays (T, 3V) or (T, V, 3) hold absolute vertices in the corpus's own unit, as the dataset stores them; for weights
     and FLAME (T, D) the numbers themselves.
@@ -162,16 +163,23 @@ class FromFolder:
         self.name, self.folder = folder.name, folder
         self.facts: dict[str, Any] = {"predictions": str(folder)}
         self.notes: list[str] = []
-        self.files: dict[str, dict[str, Path]] = {}
-        self.used: set[Path] = set()
-        for path in sorted(folder.glob("*.npy")):
-            match = FILE.fullmatch(path.stem)
-            clip, who = (match["clip"], match["who"]) if match else (path.stem, "")
-            self.files.setdefault(clip, {})[who] = path
-        if not self.files:
+        self._listed: dict[Path, dict[str, dict[str, Path]]] = {}
+        if not any(folder.glob("*.npy")) and not any(folder.glob("*/*.npy")):
             raise DataError(
                 f"{folder} holds no predictions; files are called as F2_e37_condition_F2.npy, subject, sentence and style."
             )
+
+    def _files(self, dataset: Dataset) -> dict[str, dict[str, Path]]:
+        """Clip → style → file; of the folder's own folder for the dataset where it has one."""
+        own = self.folder / dataset.name
+        folder = own if own.is_dir() else self.folder
+        if folder not in self._listed:
+            found = self._listed[folder] = {}
+            for path in sorted(folder.glob("*.npy")):
+                match = FILE.fullmatch(path.stem)
+                clip, who = (match["clip"], match["who"]) if match else (path.stem, "")
+                found.setdefault(clip, {})[who] = path
+        return self._listed[folder]
 
     def annotation(self, dataset: Dataset) -> None:
         """A folder brings no annotation; the dataset's is taken."""
@@ -179,16 +187,15 @@ class FromFolder:
 
     def styles(self, dataset: Dataset, clip: Clip, rule: str, training: Sequence[str]) -> list[str]:
         """See Source.styles. A file without a condition stands for any rule."""
-        there = self.files.get(clip.id, {})
+        there = self._files(dataset).get(clip.id, {})
         wanted = {OWN: [clip.subject], PIVOT: [PIVOT], TRAINING: list(training)}.get(rule, [rule])
         return [""] if "" in there and not set(wanted) & set(there) else wanted
 
     def track(self, dataset: Dataset, clip: Clip, style: str, face: Face, fps: float) -> Track:
         """See Source.track. Raises DataError for a missing file and for what cannot be such a prediction."""
-        path = self.files.get(clip.id, {}).get(style)
+        path = self._files(dataset).get(clip.id, {}).get(style)
         if path is None:
             raise DataError(f"{clip.id}{f'_condition_{style}' if style else ''}.npy is missing.")
-        self.used.add(path)
         try:
             stored = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError, TypeError) as fault:
@@ -205,10 +212,6 @@ class FromFolder:
         flat, scale = neutral.reshape(-1), np.float32(dataset.scale)
         _check_absolute(np.asarray(frames[0], np.float32), flat, path.name)
         return Track(len(frames), lambda part: (np.asarray(frames[part], np.float32) - flat) * scale)
-
-    def unused(self) -> list[Path]:
-        """Files that no clip of the protocol asked for."""
-        return [path for found in self.files.values() for path in found.values() if path not in self.used]
 
 
 def _frames(stored: np.ndarray, width: int, name: str) -> np.ndarray:

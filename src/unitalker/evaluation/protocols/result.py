@@ -135,17 +135,19 @@ class PartResult:
 
 @dataclass
 class Result:
-    """An evaluation by a protocol. about: the model or the predictions; notes: what was decided on the way."""
+    """An evaluation by a protocol. about: the model or the predictions; notes: what was decided on the way; datasets: why
+    some datasets are in no part."""
 
     protocol: Protocol
     about: dict[str, Any]
     parts: list[PartResult]
     notes: list[str] = field(default_factory=list)
+    datasets: list[str] = field(default_factory=list)
 
     @property
     def problems(self) -> list[str]:
         """All that was left out because it is missing or broken."""
-        return [line for part in self.parts for line in part.problems]
+        return [*self.datasets, *(line for part in self.parts for line in part.problems)]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able. `metrics` stands at the top as well where there is one dataset."""
@@ -159,9 +161,10 @@ class Result:
             "intervals": f"{LEVEL:.0%} percentile bootstrap over sequences, {RESAMPLES} resamples, seed {self.parts[0].seed}",
             "predictions": self.about,
             "notes": self.notes,
+            "problems": self.datasets,
             "parts": [part.to_dict() for part in self.parts],
         }
-        if len(self.parts) == 1:
+        if len(self.parts) == 1 and not self.datasets:
             told["metrics"] = told["parts"][0]["metrics"]
         return told
 
@@ -190,12 +193,14 @@ class Result:
             lines += ["", *_told(part)]
         lines += ["", f"Pooling: {self.protocol.pooling}."]
         lines += self.notes
+        lines += [f"left out: {line}" for line in self.datasets]
         return "\n".join(lines)
 
 
 def _told(part: PartResult) -> Iterator[str]:
     """Lines of one part."""
-    yield f"{part.name}  " + "  ".join(f"{key}: {value}" for key, value in part.facts.items())
+    told = {key.replace("_", " "): value for key, value in part.facts.items() if value is not None}
+    yield f"{part.name}  " + "  ".join(f"{key}: {value}" for key, value in told.items())
     for name, mask in part.masks.items():
         yield f"  mask {name}: {mask.vertices} vertices, SHA-256 {mask.sha256}, from {mask.source}"
     yield f"  {'figure':<32} {'value':>11}  {'95 % interval':<25} {'clip mean':>11}  unit"

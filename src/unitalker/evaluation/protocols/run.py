@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from unitalker.data.dataset import Clip, Dataset
-from unitalker.errors import DataError, ModelError, UniTalkerError
+from unitalker.errors import AnnotationError, DataError, ModelError, UniTalkerError
 from unitalker.evaluation.captured import phones_of_words
 from unitalker.evaluation.faces import face_of, mask_hash, truth
 from unitalker.evaluation.metrics.mouth import Pair, inner_lips, moments
@@ -31,9 +31,11 @@ OTHER_RATE = 1.4
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may say. regions: folder of index lists. identity: a rule or a name in place of the protocol's."""
+    """What a user may say. regions: folder of index lists. flame: file of a FLAME model. identity: a rule or a name in
+    place of the protocol's."""
 
     regions: Path | None = None
+    flame: Path | None = None
     identity: str | None = None
     seed: int = 0
 
@@ -47,12 +49,13 @@ def run(
 ) -> Result:
     """Evaluate predictions of datasets by a protocol.
 
-    Sequences that are missing or broken are left out and told in `problems`. Raises DataError where nothing can be
-    measured, where a dataset is not of the protocol, and what the source raises for names.
+    Sequences that are missing or broken, and datasets that cannot be measured, are left out and told in `problems`. Raises
+    a UniTalkerError where nothing can be measured and for an unknown identity, DataError for a dataset that is not of the
+    protocol.
     """
     options = options or Options()
     pairs = matched(protocol, datasets)
-    works = [_Work(protocol, part, dataset, source, options) for part, dataset in pairs]
+    works, problems = _works(protocol, pairs, source, options)
     total, done, parts = sum(len(work.clips) for work in works), 0, []
     for work in works:
         for clip in work.clips:
@@ -60,13 +63,33 @@ def run(
             done += 1
             if progress:
                 progress(done, total)
-        parts.append(work.result())
-    notes = list(source.notes)
-    if absent := [
-        p.name for p in protocol.parts if not protocol.each and p not in [part for part, _ in pairs]
-    ]:
+        try:
+            parts.append(work.result())
+        except DataError as fault:
+            problems.append(fault)
+    if not parts:
+        raise problems[0]
+    notes, given = list(source.notes), [part for part, _ in pairs]
+    if absent := [part.name for part in protocol.parts if not protocol.each and part not in given]:
         notes.append(f"Not given, so in none of the figures: {', '.join(absent)}.")
-    return Result(protocol, {"predictions of": source.name, **source.facts}, parts, notes)
+    about = {"predictions of": source.name, **source.facts}
+    return Result(protocol, about, parts, notes, [str(fault) for fault in problems])
+
+
+def _works(
+    protocol: Protocol, pairs: Sequence[tuple[Part, Dataset]], source: Source, options: Options
+) -> tuple[list[_Work], list[UniTalkerError]]:
+    """What is to be measured, and why some datasets cannot be. Raises the reason of the first where none can."""
+    works: list[_Work] = []
+    problems: list[UniTalkerError] = []
+    for part, dataset in pairs:
+        try:
+            works.append(_Work(protocol, part, dataset, source, options))
+        except (AnnotationError, DataError) as fault:
+            problems.append(fault)
+    if not works:
+        raise problems[0]
+    return works, problems
 
 
 class _Work:
@@ -86,7 +109,9 @@ class _Work:
         self.step, self.fps = self._rate()
         own = dataset.annotation == part.annotation
         unit = {"unit": part.unit, "size": part.size} if own else {}
-        self.face = face_of(dataset, source.annotation(dataset), regions=options.regions, **unit)
+        self.face = face_of(
+            dataset, source.annotation(dataset), regions=options.regions, flame=options.flame, **unit
+        )
         self.regions = self._regions()
         self.training = part.training(dataset)
         self.rows: list[Row] = []
