@@ -15,6 +15,7 @@ from torch.nn import functional as F
 import slow_baselines as slow
 from slow_decoders import settings, slow_positions, stirred
 from test_baselines_faceformer import moved
+from training_sets import cards, small_model, write_clips
 from unitalker.animation.animator import load
 from unitalker.cli import main
 from unitalker.errors import ConfigError, ModelError
@@ -237,7 +238,7 @@ def test_losses_are_the_published_ones() -> None:
     x = x + model.embed([1])[:, None] + slow_positions(8, 16, 7)
     for layer in decoder.layers:
         x = layer(x, audio, 7)
-    vectors = decoder.vectors["points"](x)
+    vectors = decoder.get_submodule("vectors.points")(x)
     reached = F.mse_loss(vectors, store.encode(true).vectors)
     assert torch.allclose(terms["vectors"].mean(), reached, atol=1e-5)
     motion = F.mse_loss(store.decode(store.quantise(vectors).vectors), true)
@@ -280,3 +281,115 @@ def test_a_library_norm_of_one_frame_twice_is_that_of_one() -> None:
     with pytest.raises(ValueError):
         norm(x)
     assert norm(x.repeat(1, 1, 2)).abs().max() < 1e-4
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of clips at 25 fps whose mesh follows the loudness, without a basis."""
+    folder = tmp_path_factory.mktemp("twins")
+    cards(folder)
+    return write_clips(folder, "one", "mesh", 25, [1.0, 1.6, 0.8, 2.2, 1.3, 0.9], 1)
+
+
+def run_settings(
+    folder: Path, twins: Path, decoder: dict[str, Any], adaptor: str = "paired", **changes: Any
+) -> Path:
+    """A settings file of a small run."""
+    model = small_model(decoder=decoder | {"width": 16, "dropout": 0.0}, adaptor=adaptor)
+    data = {
+        "sources": [{"path": str(twins)}],
+        "cards": str(twins.parent / "cards"),
+        "model": model,
+        "pca": False,
+        "batching": "clips",
+        "batch": 5,
+        "loss": "paper",
+        "schedule": "constant",
+        "lr": 3e-3,
+        "steps": 40,
+        "warmup_steps": 0,
+        "phone_weight": 0.0,
+        "pivot": 0.0,
+        "ema": 0.0,
+        "precision": "fp32",
+        "log_steps": 5,
+        "validate_steps": 20,
+    }
+    path = folder / "run.json"
+    path.write_text(json.dumps(data | changes))
+    return path
+
+
+def figures(run: Path, name: str) -> list[float]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line[name] for line in lines if name in line]
+
+
+def test_both_stages_train_through_the_command_line(
+    twins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each gets better than its own start; the second begins with the first's autoencoder, which stays as it is."""
+    store = STORE | {"entries": 16}
+    first = {"kind": "codetalker", "stage": 1, "layers": 1, "autoencoder": store}
+    (tmp_path / "a").mkdir()
+    asked = run_settings(tmp_path / "a", twins, first)
+    assert main(["train", str(asked), "-o", str(tmp_path / "first"), "--workers", "0"]) == 0
+    told = capsys.readouterr()
+    assert "is a motion autoencoder: nothing to animate yet" in told.out
+    assert "unitalker train --preset codetalker --start" in told.err
+    (tmp_path / "b").mkdir()
+    asked = run_settings(tmp_path / "b", twins, first | {"stage": 2})
+    second = ["train", str(asked), "-o", str(tmp_path / "second"), "--workers", "0"]
+    assert main(second) == 2
+    assert "stands on a motion autoencoder (--preset codetalker-motion)" in capsys.readouterr().err
+    assert main([*second, "--start", str(tmp_path / "first")]) == 0
+    assert (
+        figures(tmp_path / "first", "mesh.motion")[-1] < 0.8 * figures(tmp_path / "first", "mesh.motion")[0]
+    )
+    assert (
+        figures(tmp_path / "second", "mesh.vectors")[-1]
+        < 0.8 * figures(tmp_path / "second", "mesh.vectors")[0]
+    )
+    old, new = (checkpoint.load(tmp_path / run / "model").model for run in ("first", "second"))
+    inside = [name for name in new.state_dict() if "motion_codes" in name]
+    assert inside and all(torch.equal(old.state_dict()[n], new.state_dict()[n]) for n in inside)
+    table = new.embed([0, 1, 2])
+    assert torch.allclose(table[2], table[:2].mean(0), atol=1e-6)
+    assert (
+        main(
+            [
+                "animate",
+                str(twins / "0.wav"),
+                "--model",
+                str(tmp_path / "second" / "model"),
+                "-o",
+                str(tmp_path / "x.npz"),
+            ]
+        )
+        == 0
+    )
+    with np.load(tmp_path / "x.npz") as made:
+        assert len(made["values"]) == 25
+
+
+def test_an_autoencoder_of_other_sizes_is_no_start(
+    twins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = {"kind": "codetalker", "stage": 1, "layers": 1, "autoencoder": STORE}
+    asked = run_settings(tmp_path, twins, first, steps=1, validate_steps=None)
+    assert main(["train", str(asked), "-o", str(tmp_path / "first"), "--workers", "0"]) == 0
+    other = first | {"stage": 2, "autoencoder": STORE | {"entries": 5}}
+    asked = run_settings(tmp_path, twins, other, steps=1, validate_steps=None)
+    again = ["train", str(asked), "-o", str(tmp_path / "second"), "--start", str(tmp_path / "first")]
+    assert main([*again, "--workers", "0"]) == 2
+    assert "has no decoder.motion_codes.mesh.list.weight of the shape" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("adaptor", ["paired", "after_encoder"])
+def test_faceformer_gets_better_than_its_start(twins: Path, tmp_path: Path, adaptor: str) -> None:
+    decoder = {"kind": "autoregressive", "teacher_forcing": adaptor == "paired"}
+    asked = run_settings(tmp_path, twins, decoder, adaptor, lr=1e-2, steps=60)
+    assert main(["train", str(asked), "-o", str(tmp_path / "run"), "--workers", "0"]) == 0
+    errors = figures(tmp_path / "run", "mesh")
+    assert errors[-1] < 0.7 * errors[0]
+    assert min(figures(tmp_path / "run", "val.score")) < 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from slow_decoders import library_layers, settings, slow_mask, slow_positions, s
 from unitalker.animation.animator import Animator, load
 from unitalker.animation.roads import frames_due
 from unitalker.cli import main
+from unitalker.config import UniTalkerConfig
 from unitalker.errors import ConfigError, ModelError
 from unitalker.models.autoregressive import AutoregressiveDecoder
+from unitalker.models.presets import preset
 from unitalker.models.released.baselines import Beside
 from unitalker.models.released.kinds import import_baseline
 from unitalker.models.unitalker import UniTalker
@@ -156,7 +159,7 @@ def test_import_errors_are_sentences(tmp_path: Path, change: dict[str, object], 
     if "more" in change:
         state[str(change["more"])] = torch.zeros(2)
     torch.save(state, tmp_path / "model.pth")
-    files = {k: tmp_path / str(change[k]) for k in ("templates", "config") if k in change}
+    files: dict[str, Any] = {k: tmp_path / str(change[k]) for k in ("templates", "config") if k in change}
     names = change.get("subjects", ())
     assert isinstance(names, tuple)
     beside = Beside(encoder_config=tmp_path / "encoder.json", subjects=names, **files)
@@ -230,3 +233,28 @@ def test_learns_pairs(tmp_path: Path) -> None:
         loss.backward()
         optimiser.step()
     assert loss.item() < 0.2 * float(true.square().mean())
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers", "subjects", "millions", "exact"),
+    [
+        (("faceformer",), 15069, 8, 92, 92_214_493),
+        (("faceformer-25",), 70110, 6, 108, 108_487_006),
+        (("codetalker-motion", "codetalker"), 15069, 8, 315, 314_702_685),
+        (("codetalker-motion-25", "codetalker-25"), 70110, 6, 561, 561_489_024),
+    ],
+)
+def test_trainable_parameters_are_those_of_the_paper_s_table(
+    names: tuple[str, ...], numbers: int, subjects: int, millions: int, exact: int
+) -> None:
+    """Tab. 2: FaceFormer 109 and 92 M, CodeTalker 561 and 315 M, its two stages together; no memory for the weights."""
+    pytest.importorskip("transformers")
+    facts = {"identities": tuple(f"set/{i}" for i in range(subjects)), "default_annotation": "mesh"}
+    trained = 0
+    for name in names:
+        with torch.device("meta"):
+            model = UniTalker(UniTalkerConfig.parse(preset(name) | facts | {"heads": {"mesh": numbers}}))
+        trained += sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert (trained, round(trained / 1e6)) == (exact, millions)
+    told = (Path(__file__).parents[1] / "docs" / "baselines.md").read_text()
+    assert f"{exact:,}" in told

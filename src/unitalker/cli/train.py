@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -252,7 +251,7 @@ def _run(recipe: RecipeConfig, config: TrainConfig, folder: Path, how: RunChoice
     _say(f"{folder / 'model'}: step {trainer.step} of {trainer.steps}")
     if trainer.ended:
         print(recipes.before_and_after(recipe, [source.path for source in config.sources], folder, _say))
-        _say(f"unitalker animate speech.wav --model {quote(str(recipes.result(folder)))} -o face.glb")
+        _say(recipes.next_command(folder))
     return code
 
 

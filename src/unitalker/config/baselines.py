@@ -66,6 +66,16 @@ class CodeTalkerDecoderConfig(AttentionSettings):
     motion_weight: float = Field(default=1.0, ge=0, description="Stage 2: weight of the motion's error.")
     vector_weight: float = Field(default=1.0, ge=0, description="Stage 2: weight of the vectors' error.")
 
+    @property
+    def stands_on(self) -> str | None:
+        """See DecoderSettings: the first stage."""
+        return "a motion autoencoder (--preset codetalker-motion)" if self.stage == 2 else None
+
+    @property
+    def leads_to(self) -> str | None:
+        """See DecoderSettings: the second stage."""
+        return "codetalker" if self.stage == 1 else None
+
 
 class LipReadingConfig(Settings):
     """SelfTalk's lip reader, and the speech recogniser that it learns from; they serve training alone."""

@@ -19,6 +19,16 @@ class DecoderSettings(Settings):
     width: int = Field(default=256, ge=8, description="Channels of the hidden states.")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout in training.")
 
+    @property
+    def stands_on(self) -> str | None:
+        """What another run must have trained before, in words; None for most decoders."""
+        return None
+
+    @property
+    def leads_to(self) -> str | None:
+        """Preset whose runs begin with a run of this, which is no use alone; None for most decoders."""
+        return None
+
     def with_lips(self, lips: Mapping[str, Sequence[int]]) -> Self:
         """The settings for data whose heads of vertices have these lips (rows); most decoders don't look at them."""
         return self

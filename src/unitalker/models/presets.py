@@ -89,6 +89,29 @@ def _facediffuser(width: int, steps: int) -> dict[str, Any]:
     }
 
 
+def _faceformer(width: int, period: int, adaptor: str) -> dict[str, Any]:
+    return {
+        "encoder": {"kind": "hf", "name": ENCODERS["wav2vec2-base-960h"].name},
+        "adaptor": adaptor,
+        "decoder": {"kind": "autoregressive", "width": width, "period": period},
+    }
+
+
+def _codetalker(stage: int, layers: int, period: int, adaptor: str, store: dict[str, Any]) -> dict[str, Any]:
+    """Stage 1 hears nothing, so its encoder is as small as can be."""
+    silent = {"kind": "mini", "width": 8, "mels": 16, "dilations": (1,), "lookahead": 0}
+    decoder = {"kind": "codetalker", "stage": stage, "layers": layers, "period": period, "autoencoder": store}
+    return {
+        "encoder": {"kind": "hf", "name": ENCODERS["wav2vec2-base-960h"].name} if stage == 2 else silent,
+        "adaptor": adaptor if stage == 2 else "after_encoder",
+        "decoder": decoder,
+    }
+
+
+_STORE = {"parts": 16, "part_dim": 64, "projected": False}
+_STORE_25 = {"parts": 8, "part_dim": 128, "projected": True}
+"""CodeTalker's motion autoencoders, whose other sizes are those of `MotionCodesConfig`."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     "unitalker-b": _paper("wavlm-base-plus"),
     "unitalker-l": _paper("wav2vec2-large-xlsr-53"),
@@ -98,6 +121,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "adaptor": "before_transformer",
         "decoder": {"kind": "transformer_decoder", "width": 64, "period": 30},
     },
+    "faceformer": _faceformer(64, 30, "before_transformer"),
+    "faceformer-25": _faceformer(128, 25, "paired"),
+    "codetalker-motion": _codetalker(1, 6, 30, "before_transformer", _STORE),
+    "codetalker-motion-25": _codetalker(1, 12, 25, "paired", _STORE_25),
+    "codetalker": _codetalker(2, 6, 30, "before_transformer", _STORE),
+    "codetalker-25": _codetalker(2, 12, 25, "paired", _STORE_25),
     "selftalk": _selftalk(512, "before_transformer"),
     "selftalk-25": _selftalk(1024, "decoder"),
     "facediffuser": _facediffuser(256, 1000),
@@ -116,6 +145,12 @@ PLAIN = {"pca": False, "warmup_epochs": 0, "pivot": 0.0}
 TRAINING: dict[str, dict[str, Any]] = {
     "vanilla": PLAIN,
     "faceformer-non-autoregressive": PLAIN,
+    "faceformer": PLAIN,
+    "faceformer-25": PLAIN,
+    "codetalker-motion": PLAIN | {"optimiser": "adamw", "epochs": 200, "validate_epochs": 10},
+    "codetalker-motion-25": PLAIN | {"optimiser": "adamw", "epochs": 200, "validate_epochs": 10},
+    "codetalker": PLAIN | {"optimiser": "adamw", "validate_epochs": 10},
+    "codetalker-25": PLAIN | {"optimiser": "adamw", "validate_epochs": 10},
     "selftalk": PLAIN,
     "selftalk-25": PLAIN,
     "facediffuser": PLAIN | {"epochs": 50, "validate_epochs": 10},

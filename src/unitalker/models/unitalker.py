@@ -80,13 +80,18 @@ class UniTalker(nn.Module):
         alone = isinstance(self.decoder, OwnDecoder)
         heads = {} if alone else config.heads
         self.heads = nn.ModuleDict({n: _zero_head(config.decoder.width, dim) for n, dim in heads.items()})
-        if isinstance(self.decoder, OwnDecoder) and not self.decoder.from_sound:
+        if not self.from_sound:
             self.encoder.requires_grad_(False)
 
     @property
     def device(self) -> torch.device:
         """Where the weights lie, and where samples must come."""
         return self.decoder.identity.weight.device
+
+    @property
+    def from_sound(self) -> bool:
+        """Whether it predicts from sound; a baseline's first stage may not."""
+        return not isinstance(self.decoder, OwnDecoder) or self.decoder.from_sound
 
     def identity_row(self, name: str) -> int:
         """Row of an identity name; 'pivot' is the last row. Raises ModelError with the nearest names."""

@@ -69,8 +69,8 @@ class Objective(nn.Module):
     def features(self, batch: Batch) -> torch.Tensor:
         """Encoder features (B, T50, F), each row through its own vocal-tract warp where the encoder knows one; none
         (B, 0, F) for a decoder that hears nothing."""
-        encoder, decoder = self.model.encoder, self.model.decoder
-        if isinstance(decoder, OwnDecoder) and not decoder.from_sound:
+        encoder = self.model.encoder
+        if not self.model.from_sound:
             return batch.samples.new_zeros(len(batch.samples), 0, encoder.size)
         if isinstance(encoder, MiniEncoder) and batch.warp is not None:
             place = torch.arange(encoder.config.mels, device=batch.hole.device) / encoder.config.mels

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from unitalker.animation.animator import Animator
@@ -115,7 +116,7 @@ def settings(recipe: RecipeConfig, datasets: Sequence[Dataset], anew: bool = Fal
 def _usual(recipe: RecipeConfig, encoder: str) -> dict[str, Any]:
     """How models of an encoder's kind are trained, or go on from another model."""
     again = recipe.finetune is not None
-    if encoder == "hf":
+    if encoder == "hf" or recipe.preset in TRAINING:
         own = {"warmup_epochs": int(recipe.keep == "encoder")} if again else {}
         return PAPER | own | TRAINING.get(recipe.preset or "", {})
     return {} if not again else TRANSFER if recipe.keep == "encoder" else TUNING
@@ -217,8 +218,16 @@ def open_recipe(
 
 
 def _check_ground(config: TrainConfig, run: Path) -> None:
-    """Raises ConfigError where the encoder is frozen with nothing but random weights in it."""
-    if "encoder" not in frozen_parts(config, warming=False) or (run / "checkpoint.pt").is_file():
+    """Raises ConfigError where the encoder is frozen with nothing but random weights in it, or a decoder lacks the run
+    that it stands on."""
+    if (run / "checkpoint.pt").is_file():
+        return
+    lacking = config.model.decoder.stands_on if config.model else None
+    if lacking is not None:
+        raise ConfigError(
+            f"This model stands on {lacking}, trained before: begin with that run by --start RUN."
+        )
+    if "encoder" not in frozen_parts(config, warming=False):
         return
     encoder = config.model.encoder if config.model else None
     if encoder is None or encoder.kind != "hf" or not encoder.pretrained:
@@ -287,12 +296,23 @@ def result(run: Path) -> Path:
     return next(p for p in (run / "best", run / "model") if (p / "config.json").is_file())
 
 
+def next_command(run: Path) -> str:
+    """What to do with the model of a finished run, as a command."""
+    found = result(run)
+    after = UniTalkerConfig.load(found / "config.json").decoder.leads_to
+    if after is not None:
+        return f"unitalker train --preset {after} --start {quote(str(run))} --data DATASET -o RUN"
+    return f"unitalker animate speech.wav --model {quote(str(found))} -o face.glb"
+
+
 def before_and_after(recipe: RecipeConfig, sources: Sequence[str], run: Path, say: Say | None = None) -> str:
     """Measure the run's best model (the last where there is no best) against the one it began with, on each dataset's
     validation clips; write run/table.md and return the table. Where that one has no such head: against a resting face.
     """
     found = result(run)
     after = Animator(checkpoint.load(found))
+    if not after.model.from_sound:
+        return f"{found} is a motion autoencoder: nothing to animate yet. Its errors are in {run / 'metrics.jsonl'}."
     before = None if recipe.finetune is None else Animator(checkpoint.load(recipe.finetune))
     rows: list[Comparison] = []
     for dataset in (measured_on(Path(source)) for source in sources):

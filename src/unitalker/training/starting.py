@@ -32,6 +32,15 @@ def transfer(old: UniTalker, new: UniTalker, keep: str = "all") -> list[str]:
     return fresh
 
 
+def settle_pivot(tensors: dict[str, torch.Tensor]) -> None:
+    """Put the mean of the identities in the pivot's row, in place, where a run never trains it."""
+    for name in filter(_of_identities, tensors):
+        table = tensors[name]
+        if len(table) > 1 and table.is_floating_point():
+            with torch.no_grad():
+                table[-1] = table[:-1].mean(0)
+
+
 def _of_identities(key: str) -> bool:
     """Whether a tensor has a row for each identity and one for the pivot."""
     return key.startswith(IDENTITIES.removesuffix("weight"))

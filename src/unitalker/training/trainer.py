@@ -14,7 +14,7 @@ from torch import nn
 
 from unitalker.annotations.base import Annotation
 from unitalker.config import TrainConfig, UniTalkerConfig
-from unitalker.errors import ConfigError
+from unitalker.errors import ConfigError, ModelError
 from unitalker.models import checkpoint
 from unitalker.models.unitalker import UniTalker
 from unitalker.training import optimisation
@@ -27,7 +27,7 @@ from unitalker.training.losses import Meter, Objective
 from unitalker.training.optimisation import Average, Precision
 from unitalker.training.runfolder import RunFolder
 from unitalker.training.sources import Source
-from unitalker.training.starting import load_encoder, transfer
+from unitalker.training.starting import load_encoder, settle_pivot, transfer
 from unitalker.training.stopping import Stop
 from unitalker.training.validation import SCORE, Best, Validation
 
@@ -212,6 +212,7 @@ class Trainer:
     def _validate(self) -> None:
         """Measure the averaged weights; the best so far are kept in best/."""
         assert self.validation is not None
+        self._settle()
         with self.average.applied():
             figures = self.validation.measure(self.objective, self.precision, self.workers)
             if self.best.take(figures[SCORE]):
@@ -234,8 +235,14 @@ class Trainer:
         self.parallel = None
         self.processes.leave()
 
+    def _settle(self) -> None:
+        """Without crops of the pivot, its row is the mean of the identities."""
+        if not self.config.pivot:
+            settle_pivot(self.average.tensors)
+
     def save(self) -> None:
         """Write the checkpoint and the averaged model, each whole."""
+        self._settle()
         state: dict[str, Any] = {
             "step": self.step,
             "model": self.model.state_dict(),
@@ -281,9 +288,19 @@ class Trainer:
     def begin_with(self, run: Path) -> list[str]:
         """Start from another run's averaged weights, identities by name.
 
-        Returns the names of the tensors that start fresh.
+        A pre-trained encoder that the other run does not have begins with its published weights. Returns the names of
+        the tensors that start fresh. Raises ModelError where those are among them that never train.
         """
         fresh = transfer(checkpoint.load(run / "model").model, self.model)
+        encoder = self.model.config.encoder
+        if encoder.kind == "hf" and encoder.pretrained and any(n.startswith("encoder.") for n in fresh):
+            load_encoder(self.model)
+        lost = [n for n in fresh if n in self.fixed and not n.startswith("encoder.")]
+        if lost and self.model.config.decoder.stands_on:
+            raise ModelError(
+                f"{run} has no {lost[0]} of the shape that this model stands on; begin with a run of the same data and "
+                "the same sizes."
+            )
         self.average.restart()
         return fresh
 
