@@ -25,7 +25,7 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("kind", ("biwi", "vocaset", "multiface", "livelink"))
+@pytest.mark.parametrize("kind", ("biwi", "vocaset", "multiface", "livelink", "audio2face", "mediapipe"))
 def test_a_corpus_can_be_trained_and_measured_on(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

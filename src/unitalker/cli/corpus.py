@@ -26,6 +26,10 @@ PREPARATION = Parameter(
     help="For unitalker-v1: `release` prepares sequences as the published code does (25 or 30 frames a second, cut to 20 s, "
     "none under 0.5 s). Default: as they are stored."
 )
+NEUTRAL = Parameter(
+    help="For mediapipe: take each clip's resting face, the median of its silent frames, away from its weights. Default: as "
+    "tracked."
+)
 
 
 @Parameter(name="*")
@@ -36,6 +40,7 @@ class CorpusChoices:
     regions: Annotated[Path | None, REGIONS] = None
     split: Annotated[str | None, SPLIT] = None
     preparation: Annotated[str | None, PREPARATION] = None
+    neutral: Annotated[bool | None, NEUTRAL] = None
 
 
 def import_published(kind: str, source: Path, output: Path, choices: CorpusChoices, fps: float | None) -> int:
@@ -43,7 +48,7 @@ def import_published(kind: str, source: Path, output: Path, choices: CorpusChoic
     from unitalker.data.importers import import_corpus
     from unitalker.data.importers.corpus import Options
 
-    options = Options(choices.regions, choices.split, fps, choices.preparation)
+    options = Options(choices.regions, choices.split, fps, choices.preparation, choices.neutral)
     with bar("Importing", 1.0) as tell:
         made = import_corpus(kind, source, output, options, lambda done, total: tell(done / total, ()))
     return report(made)

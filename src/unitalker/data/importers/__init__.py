@@ -46,6 +46,8 @@ IMPORTERS: dict[str, Kind] = {
     "3detf-ravdess": Kind("ravdess", takes=("fps",)),
     "unitalker-v1": Kind("release", takes=("regions", "fps", "preparation")),
     "livelink": Kind("livelink", takes=("fps",)),
+    "audio2face": Kind("audio2face", takes=("fps",)),
+    "mediapipe": Kind("mediapipe_json", takes=("fps", "neutral")),
     "flame": Kind("flame", plain="import_flame", file=True),
 }
 

@@ -45,13 +45,15 @@ class Options:
     """What a user may say about a corpus; each importer takes some of it (`Kind.takes`).
 
     regions: folder of index lists (see importers/regions.py). split: name of a published way to split. fps: frames a
-    second of the dataset. preparation: name of a published way to prepare sequences.
+    second of the dataset. preparation: name of a published way to prepare sequences. neutral: take each
+    clip's resting face away from its weights.
     """
 
     regions: Path | None = None
     split: str | None = None
     fps: float | None = None
     preparation: str | None = None
+    neutral: bool | None = None
 
 
 @dataclass(frozen=True)

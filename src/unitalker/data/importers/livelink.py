@@ -21,9 +21,9 @@ from unitalker.audio.timecode import CLOCK, began
 from unitalker.data.importers.corpus import Corpus, Imported, Options, Progress, Take, write_corpus
 from unitalker.data.importers.expected import Expected
 from unitalker.data.importers.livelink_csv import NoTake, Recording, examine, rows_of
-from unitalker.data.importers.rows import LONGEST_FILL, Frames
+from unitalker.data.importers.rows import Frames
 from unitalker.data.importers.shelf import Shelf, look, split_of, subject_of
-from unitalker.data.importers.stamped import Stretch, on_clock
+from unitalker.data.importers.stamped import Stamped, on_clock
 from unitalker.data.importers.weights import Range, checked_rate, known_note, spread, usual_rate
 from unitalker.data.views_resample import FILTER
 from unitalker.errors import DataError, UniTalkerError
@@ -81,7 +81,13 @@ def run(source: Path, out: Path, options: Options, progress: Progress | None = N
         *shelf.alone(),
     ]
     watch = partial(Range().watch, notes=corpus.notes, place=0)
-    corpus.takes = [t for one in found for t in _pieces(one, split[one.name], fps, watch, problems)]
+    takes: list[Take] = []
+    for one in found:
+        own = _stamped(one, split[one.name], fps, watch).takes(fps)
+        takes += own
+        if not own:
+            problems.append(f"{one.name} was left out: none of its rows stands within the sound.")
+    corpus.takes = takes
     return [write_corpus(corpus, out, progress)]
 
 
@@ -180,44 +186,15 @@ def _aligned(recording: Recording, sound: Path) -> tuple[float, float | None, st
     )
 
 
-def _pieces(found: Found, split: str, fps: float, watch: Watch, problems: list[str]) -> Iterator[Take]:
-    """A take, or the pieces that long gaps cut it into, each with its own stretch of sound."""
+def _stamped(found: Found, split: str, fps: float, watch: Watch) -> Stamped:
+    """The take as pieces on the clock of its sound."""
     recording = found.recording
-    spans = [_moved(piece, found.offset) for piece in recording.pieces]
-    notes = [*recording.notes, *filter(None, [found.told])]
-    if len(spans) > 1:
-        notes.append(f"gaps of more than {LONGEST_FILL:g} s cut it into {len(spans)} clips.")
-    used = [(n, span) for n, span in enumerate(spans) if span.ticks(fps)[1] > span.ticks(fps)[0]]
-    for n, span in used:
-        first, last = span.ticks(fps)
-        name = found.name if len(spans) == 1 else f"{found.name}_{n:02d}"
-        stop = (last + 1) / fps
-        whole = n == len(spans) - 1 or found.seconds is None or stop > found.seconds
-        told = notes if (n, span) == used[0] else []
+    spans = tuple(piece.moved(found.offset) for piece in recording.pieces)
 
-        def motion(
-            piece: Stretch = recording.pieces[n], span: Stretch = span, told: list[str] = told
-        ) -> Frames:
-            return watch(_frames(found, piece, span, fps, told))
+    def motion(number: int) -> Frames:
+        table, times = rows_of(recording, recording.pieces[number])
+        frames = on_clock(table, times + found.offset, spans[number], fps)
+        return watch(spread(frames, recording.names, NAMES))
 
-        yield Take(name, found.subject, split, found.sound, motion, first / fps, None if whole else stop)
-    if not used:
-        problems.append(f"{found.name} was left out: none of its rows stands within the sound.")
-
-
-def _moved(piece: Stretch, seconds: float) -> Stretch:
-    return Stretch(
-        piece.first,
-        piece.last,
-        piece.start + seconds,
-        piece.end + seconds,
-        piece.rate,
-        piece.even,
-        piece.missing,
-    )
-
-
-def _frames(found: Found, piece: Stretch, span: Stretch, fps: float, notes: list[str]) -> Frames:
-    """The weights of a piece in arkit52's order; channels that the file lacks are 0."""
-    table, times = rows_of(found.recording, piece)
-    return spread(on_clock(table, times + found.offset, span, fps), found.recording.names, NAMES, *notes)
+    notes = (*recording.notes, *filter(None, [found.told]))
+    return Stamped(found.name, found.subject, split, found.sound, found.seconds, spans, motion, notes)

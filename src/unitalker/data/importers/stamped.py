@@ -9,14 +9,18 @@ so memory does not grow with a take.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 
+from unitalker.data.importers.corpus import Take
 from unitalker.data.importers.rows import LONGEST_FILL, Frames
 from unitalker.data.views_resample import ROLL_OFF, read_blocks
+from unitalker.errors import DataError
 
 ROWS = 1024
 """Rows that are read or moved at a time."""
@@ -89,6 +93,10 @@ class Stretch:
     even: bool
     missing: int = 0
 
+    def moved(self, seconds: float) -> Stretch:
+        """The same rows, standing later."""
+        return replace(self, start=self.start + seconds, end=self.end + seconds)
+
     def ticks(self, fps: float) -> tuple[int, int]:
         """First and last frame of the clock that these rows tell; none before the sound."""
         first = max(0, int(np.ceil(self.start * fps - SAME_TIME * fps)))
@@ -119,6 +127,42 @@ def _rate(times: np.ndarray) -> float:
 
 def _is_even(times: np.ndarray, rate: float) -> bool:
     return bool(np.abs(times[0] + np.arange(len(times)) / rate - times).max() < SAME_TIME)
+
+
+@dataclass(frozen=True)
+class Stamped:
+    """A take of which the times are known. spans: its unbroken pieces, on the sound's clock. motion: opens the frames of a
+    piece by its number. seconds: of the sound, None if it does not say. notes: what was found."""
+
+    name: str
+    subject: str
+    split: str
+    sound: Path
+    seconds: float | None
+    spans: tuple[Stretch, ...]
+    motion: Callable[[int], Frames]
+    notes: tuple[str, ...] = ()
+
+    def takes(self, fps: float) -> list[Take]:
+        """A take, or one for each piece, with its own stretch of sound; none where nothing stands within the sound."""
+        told, made = self.notes, []
+        if len(self.spans) > 1:
+            told += (f"gaps of more than {LONGEST_FILL:g} s cut it into {len(self.spans)} clips.",)
+        for n, span in enumerate(self.spans):
+            first, last = span.ticks(fps)
+            if last <= first:
+                continue
+            name = self.name if len(self.spans) == 1 else f"{self.name}_{n:02d}"
+            stop = (last + 1) / fps
+            whole = n == len(self.spans) - 1 or self.seconds is None or stop > self.seconds
+            motion = partial(self._noted, n, () if made else told)
+            ends = None if whole else stop
+            made.append(Take(name, self.subject, self.split, self.sound, motion, first / fps, ends))
+        return made
+
+    def _noted(self, number: int, notes: tuple[str, ...]) -> Frames:
+        frames = self.motion(number)
+        return Frames(frames.count, frames.blocks, (*notes, *frames.notes))
 
 
 def on_clock(table: Table, times: np.ndarray, stretch: Stretch, fps: float) -> Frames:
@@ -153,6 +197,14 @@ def on_clock(table: Table, times: np.ndarray, stretch: Stretch, fps: float) -> F
             yield np.clip(block, table.low, table.high)
 
     return Frames(count, read, tuple(notes))
+
+
+def even_frames(table: Table, rate: float, fps: float) -> Frames:
+    """Rows of a table at `rate`, the first with the sound, at `fps` frames a second. Raises DataError for fewer than two."""
+    if len(table) < 2:
+        raise DataError(f"it has {len(table)} frames; at least 2 are needed.")
+    times = np.arange(len(table)) / rate
+    return on_clock(table, times, Stretch(0, len(table) - 1, 0.0, float(times[-1]), rate, True), fps)
 
 
 def _kept(rows: Table | Even, places: np.ndarray) -> Iterator[np.ndarray]:

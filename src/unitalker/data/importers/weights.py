@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from unitalker.data.importers.rows import Frames
 from unitalker.data.importers.stamped import changed
-from unitalker.errors import ConfigError
+from unitalker.errors import ConfigError, DataError
 from unitalker.motion import by_name
 
 RATES = (1.0, 240.0)
+HEAD_WEIGHT = 1e-4
+"""λ of the paper's Eq. 2 for weights, as its release sets it."""
 
 
 def checked_rate(fps: float | None) -> float | None:
@@ -37,6 +41,25 @@ def known_note(known: Sequence[str], names: Sequence[str]) -> list[str]:
     if not lost:
         return []
     return [f"Channels that not every take has, kept out of losses: {', '.join(lost)}."]
+
+
+def numbers(path: Path, rows: Sequence[Any], first: int, width: int) -> np.ndarray:
+    """Lists of numbers as (n, width) float32. first: the frame of the first one, for errors. Raises DataError for lists
+    of another length, for other things than numbers, and for NaN and infinite ones."""
+    for place, row in enumerate(rows, first):
+        if not isinstance(row, list) or len(row) != width:
+            what = f"{len(row)} numbers" if isinstance(row, list) else repr(row)[:40]
+            raise DataError(f"{path}: frame {place} has {what}, not {width} numbers.")
+    try:
+        values = np.array(rows, np.float64).reshape(-1, width).astype(np.float32)
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f"{path}: a frame from {first} on holds something else than numbers.") from None
+    good = np.isfinite(values).all(1)
+    if not good.all():
+        raise DataError(
+            f"{path}: NaN or infinite numbers, the first in frame {first + int(np.argmin(good))}."
+        )
+    return values
 
 
 def spread(frames: Frames, have: Sequence[str], want: Sequence[str], *notes: str) -> Frames:

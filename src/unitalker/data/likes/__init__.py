@@ -36,6 +36,9 @@ LIKES: dict[str, tuple[str, str]] = {
     "talkshow": ("talkshow", "make"),
     "talkshow-flat": ("talkshow", "make_flat"),
     "livelink": ("livelink", "make"),
+    "audio2face": ("audio2face", "make"),
+    "audio2face-own": ("audio2face", "make_own"),
+    "mediapipe": ("mediapipe", "make"),
 }
 """Layout → module here and its function (out, size), which writes the folder that an importer reads."""
 
