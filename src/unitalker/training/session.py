@@ -31,13 +31,13 @@ PCA_COMPONENTS = 512
 
 
 def make_annotations(
-    datasets: Sequence[Dataset], cards: Path | None = None, lip_weight: float = 1.0
+    datasets: Sequence[Dataset], cards: Path | None = None, lip_weight: float = 1.0, pca: bool = True
 ) -> dict[str, Annotation]:
     """The annotations that the datasets need: from `cards` (a folder of <name>.json) where they are, else from the
     datasets' own cards, else built in.
 
-    Mesh annotations without a PCA basis get one of the datasets' own motion. Raises AnnotationError for a name that is
-    nowhere, DataError for datasets whose cards differ.
+    Mesh annotations without a PCA basis get one of the datasets' own motion, unless pca is False. Raises AnnotationError
+    for a name that is nowhere, DataError for datasets whose cards differ.
     """
     rig = builtin_head()
     out: dict[str, Annotation] = {}
@@ -47,12 +47,13 @@ def make_annotations(
         if cards is not None and (cards / f"{name}.json").is_file():
             out[name] = builtin.completed(load_card(cards / f"{name}.json"), rig)
         elif card is not None:
-            out[name] = builtin.completed(_with_basis(card, own), rig)
+            out[name] = builtin.completed(_with_basis(card, own) if pca else card, rig)
         elif builtin.require(name) in builtin.WEIGHTS:
             out[name] = builtin.weight_annotation(name, rig, lip_weight)
         elif name in builtin.MESHES:
-            out[name] = builtin.mesh_annotation(name, rig, _spread(own))
-            out[name] = dataclasses.replace(out[name], templates=_templates(out[name], own))
+            plain = builtin.mesh_topology(name, rig)
+            mesh = builtin.mesh_annotation(name, rig, _spread(own)) if pca else plain
+            out[name] = dataclasses.replace(mesh, templates=_templates(mesh, own))
         else:
             out[name] = builtin.flame_annotation(rig)
     return out
@@ -127,7 +128,7 @@ def load_sources(
     face's; with the paper's, λ is the annotation's own.
     """
     datasets = [open_dataset(s.path) for s in config.sources]
-    faces = dict(annotations or make_annotations(datasets, cards, config.lip_weight))
+    faces = dict(annotations or make_annotations(datasets, cards, config.lip_weight, config.pca))
     if config.flame is not None:
         faces = with_flame(faces, Path(config.flame))
     if not config.pca:
