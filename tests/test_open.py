@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import soundfile
+from recipes.open.recordings import facegood, ict
+from recipes.open.runs import runs, settings
+from recipes.open.tables import report
+from recipes.open.work import do
 
 from unitalker.annotations.layouts import convert, layout
 from unitalker.cli import main
@@ -232,15 +234,6 @@ def test_what_does_not_fit_is_told(made: Path, tmp_path: Path, capsys: pytest.Ca
         build(source, tmp_path / "other")
 
 
-def recipe() -> ModuleType:
-    path = Path(__file__).parents[1] / "recipes" / "open" / "recordings.py"
-    spec = importlib.util.spec_from_file_location("open_recordings", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_recordings_from_the_public_files(made: Path, tmp_path: Path) -> None:
     have = made / "src" / "facegood"
     for room in ("wav", "bs_value"):
@@ -248,7 +241,7 @@ def test_recordings_from_the_public_files(made: Path, tmp_path: Path) -> None:
     for name in RECORDINGS:
         np.save(tmp_path / "bs_value" / f"bs_value_{name}.npy", np.load(have / f"{name}.npz")["raw116"])
         soundfile.write(tmp_path / "wav" / f"{name}.wav", soundfile.read(have / f"{name}.flac")[0], 16000)
-    recipe().facegood(tmp_path, tmp_path / "made")
+    facegood(tmp_path, tmp_path / "made")
     for name in RECORDINGS:
         with np.load(have / f"{name}.npz") as old, np.load(tmp_path / "made" / f"{name}.npz") as new:
             for key in old.files:
@@ -286,7 +279,7 @@ def test_a_rig_from_wavefront_files(tmp_path: Path) -> None:
         rows = [f"v {x} {y + move} {z}" for x, y, z in points]
         (tmp_path / f"{name}.obj").write_text("\n".join([*rows, "f 1/1 2/2 13/3 12/4", "f 2/2 3/3 13/3"]))
     (tmp_path / "vertex_indices.json").write_text(json.dumps({"idx_to_landmark_verts": marks}))
-    recipe().ict(tmp_path, tmp_path / "rig.npz")
+    ict(tmp_path, tmp_path / "rig.npz")
     rig = load_rig(tmp_path / "rig.npz")
     assert rig.shape_names == ("jawOpen", "mouthSmileLeft") and len(rig.faces) == 3
     np.testing.assert_allclose(rig.shape("jawOpen")[:, 1], 0.0025, atol=1e-8)
@@ -333,3 +326,38 @@ def test_the_real_lists_are_those_of_the_documentation() -> None:
         assert f"| {len(clips)} |" in row and f"`{digest[:12]}`" in row
     sounds = {path.read_bytes() for path in (PAIRS / "grid_s1" / "audio").iterdir()}
     assert len(sounds) == 899
+
+
+def test_every_run_has_settings_and_what_it_begins_with(tmp_path: Path) -> None:
+    plan = {run.name: run for run in (*runs(), *runs("spoken-"))}
+    assert {"single-grid", "all", "tuned-mesh", "without-head", "faceformer-facegood"} < set(plan)
+    for run in plan.values():
+        config = settings(run, 1, tmp_path)
+        assert config.seed == 1 and [Path(s.path).name for s in config.sources] == list(run.sets)
+        assert run.start in (None, "spoken") or run.start in plan
+        assert not (run.start == "mini" or config.closure_weight or config.phone_weight)
+
+
+def test_a_run_is_trained_measured_and_told(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"MOST": 2, "MOST_TUNED": 2, "VALIDATE": 1, "WARMUP": 1, "BATCH": 2}.items():
+        monkeypatch.setattr(f"recipes.open.runs.{name}", value)
+    plan = {run.name: run for run in runs()}
+    with pytest.raises(DataError, match=r"not trained yet: python -m recipes.open runs all first"):
+        do(plan["tuned-facegood"], 0, made / "out", tmp_path)
+    for name in ("single-facegood", "all", "tuned-facegood"):
+        do(plan[name], 0, made / "out", tmp_path)
+    found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "results").iterdir()}
+    assert set(found["all.0"]["test"]) == set(SETS) and found["all.0"]["steps"] == 2
+    one, every, tuned = (
+        found[f"{n}.0"]["test"]["facegood"]["lve"]["value"]
+        for n in ("single-facegood", "all", "tuned-facegood")
+    )
+    text = report(tmp_path)
+    assert f"| single |  | {one:.4g} |  |  |" in text
+    assert f"| tuned |  | {100 * (tuned / one - 1):+.1f} |  |  |" in text
+    assert f"{100 * (every / one - 1):+.1f}" in text
+    stamp = (tmp_path / "results" / "all.0.json").stat().st_mtime_ns
+    do(plan["all"], 0, made / "out", tmp_path)
+    assert stamp == (tmp_path / "results" / "all.0.json").stat().st_mtime_ns
