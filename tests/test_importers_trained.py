@@ -25,7 +25,7 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("kind", ("biwi", "vocaset", "multiface", "livelink", "audio2face", "mediapipe"))
+@pytest.mark.parametrize("kind", ("biwi", "vocaset", "multiface", "livelink", "audio2face", "mediapipe", "flame-npz"))
 def test_a_corpus_can_be_trained_and_measured_on(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,3 +55,16 @@ def test_a_corpus_can_be_trained_and_measured_on(
         assert figures["mve"] > 0 and ("lve" in figures) == (kind == "biwi")
     else:
         assert figures["clips"] == 1 and figures["frames"] > 10 and (figures.get("r") or figures["rmse"])
+    if kind == "biwi":
+        protocol = [
+            "--protocol",
+            "biwi-testA",
+            "--data",
+            str(tmp_path / "set"),
+            "--json",
+            str(tmp_path / "p.json"),
+        ]
+        for more in ([], ["--lips"]):
+            assert main(["evaluate", str(tmp_path / "run" / "model"), *protocol, *more]) == 0
+            found = json.loads((tmp_path / "p.json").read_text())["metrics"]["lve"]
+            assert found["value"] == pytest.approx(figures["lve"] / 0.04, rel=1e-4) and found["unit"] == "U²"

@@ -32,6 +32,7 @@ from unitalker.evaluation.predictions import RULES, FromFolder, FromModel
 from unitalker.evaluation.protocols import PROTOCOLS, find_protocol, matched
 from unitalker.evaluation.protocols.result import Result
 from unitalker.evaluation.protocols.run import Options, run
+from unitalker.motion import Motion
 
 RNG = np.random.default_rng(11)
 NAMES = {"a_s1": ("a", 30), "a_s2": ("a", 17), "b_s1": ("b", 44)}
@@ -316,6 +317,39 @@ def test_truth_that_is_stored_as_codes(tmp_path: Path) -> None:
     )
     assert found.to_dict()["metrics"]["mve"]["value"] == pytest.approx(0, abs=1e-7)
     assert "outside their basis" in " ".join(found.parts[0].differences)
+
+
+def test_lips_alone_are_the_same_figures(tmp_path: Path, corpus: Path) -> None:
+    values, rng = motion(40, RNG), np.random.default_rng(1)
+    card = toy().with_basis(fit_basis([values], 5, centre="mean"))
+    codes = card.encode(values) + 0.1 * rng.standard_normal((40, 5)).astype(np.float32)
+
+    class Coded(Knowing):
+        """Decodes with whatever annotation it has at the time."""
+
+        def animate(self, source: object, /, **asked: object) -> dict[str, Motion]:
+            own = self.annotations["toy"]
+            return {"toy": own.motion(own.decode(codes), FPS)}
+
+    source = FromModel(Coded({}, card, {"pivot": 1.0}), "k")
+    predict(corpus, tmp_path / "made", "test")
+    cases = [
+        ("open", make_set(tmp_path / "values", {"one": ("s", "test", values)}), source),
+        ("open", make_set(tmp_path / "codes", {"one": ("s", "test", card.encode(values))}, card, stored="codes"), source),
+        ("biwi-testA", open_dataset(corpus / "set"), FromFolder(tmp_path / "made")),
+    ]  # fmt: skip
+    for name, dataset, predictions in cases:
+        whole, few = (
+            run(find_protocol(name), [dataset], predictions, Options(lips=lips)).to_dict()
+            for lips in (False, True)
+        )
+        assert few["parts"][0]["masks"]["lips"] == whole["parts"][0]["masks"]["lips"]
+        assert few["parts"][0]["masks"]["opening"] == whole["parts"][0]["masks"]["opening"]
+        assert {"lve", "lvd", "mod", "opening_r", "jitter"} <= set(few["metrics"]) and "mve" not in few[
+            "metrics"
+        ]
+        for metric, entry in few["metrics"].items():
+            assert entry["value"] == pytest.approx(whole["metrics"][metric]["value"], rel=1e-4), metric
 
 
 def test_words_are_looked_at_where_word_scores_looks() -> None:

@@ -54,6 +54,11 @@ JSON = Parameter(
 )
 CSV = Parameter(name="--csv", help="Write the figures of every sequence to this file.")
 MAPS = Parameter(name="--maps", help="Write velocity and error maps, a number a vertex, to this .npz file.")
+LIPS = Parameter(
+    negative=(),
+    show_default=False,
+    help="Measures of the lips alone (LVE and its kin): no whole mesh is made, faster.",
+)
 SEED = Parameter(help="Another number, other resamples for the intervals.")
 LIST = Parameter(name="--list", negative=(), show_default=False, help="List the protocols, and stop.")
 
@@ -72,6 +77,7 @@ class Wishes:
     json: Annotated[Path | None, JSON] = None
     csv: Annotated[Path | None, CSV] = None
     maps: Annotated[Path | None, MAPS] = None
+    lips: Annotated[bool, LIPS] = False
     seed: Annotated[int, SEED] = 0
     split: Annotated[str | None, SPLIT] = None
     rig: Annotated[str | None, RIG] = None
@@ -150,6 +156,8 @@ def _by_protocol(model: str | None, folders: tuple[Path, ...], wishes: Wishes) -
     from unitalker.files import check_writable
 
     protocol = find_protocol(wishes.protocol or "")
+    if wishes.lips and wishes.maps is not None:
+        raise ConfigError("--maps are of whole meshes, which --lips does not make; leave one of them out.")
     for path in (wishes.json, wishes.csv, wishes.maps):
         if path is not None:
             check_writable(path)
@@ -163,7 +171,7 @@ def _by_protocol(model: str | None, folders: tuple[Path, ...], wishes: Wishes) -
             protocol,
             datasets,
             source,
-            Options(wishes.regions, wishes.flame, who, wishes.seed),
+            Options(wishes.regions, wishes.flame, who, wishes.seed, wishes.lips),
             lambda done, total: tell(done / total, ()),
         )
     print(result.text())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ from unitalker.annotations.cards import load_card
 from unitalker.annotations.flame import load_flame
 from unitalker.annotations.layouts import convert, layout
 from unitalker.annotations.parameters import FlameAnnotation
+from unitalker.annotations.pca import Basis
+from unitalker.annotations.vertices import VertexAnnotation, vertex_names
 from unitalker.data.dataset import Clip, Dataset
 from unitalker.data.importers.regions import find_regions
 from unitalker.errors import AnnotationError, DataError
@@ -37,7 +39,7 @@ class Face:
     annotation: whose values (T, D) frames are, in its own unit. moved: values (n, D) → displacements (n, V, 3). vertices: V.
     regions: vertices by region, each with where it comes from in `told`. neutral: subject → (V, 3), None where unknown.
     pair: vertices of the opening, None where the motion has to tell them. jaw: values → jawOpen (n,), for weights.
-    about: what the vertices are.
+    about: what the vertices are. rows: their numbers in the whole mesh, where only the lips are looked at, else None.
     """
 
     annotation: Annotation
@@ -51,6 +53,37 @@ class Face:
     jaw: Flat | None = None
     about: str = ""
     notes: list[str] = field(default_factory=list)
+    rows: np.ndarray | None = None
+
+    def numbers(self, listed: np.ndarray) -> np.ndarray:
+        """Numbers in the whole mesh of vertices of this face."""
+        return listed if self.rows is None else self.rows[listed]
+
+    def part(self, frames: np.ndarray) -> np.ndarray:
+        """Frames (n, 3V) of the whole mesh → those of this face's vertices, float32."""
+        values = np.asarray(frames, np.float32)
+        return values if self.rows is None else np.take(values, columns_of(self.rows), axis=1)
+
+
+def columns_of(rows: np.ndarray) -> np.ndarray:
+    """Columns of vertices in flat frames (T, 3V)."""
+    return (3 * np.asarray(rows, np.int64)[:, None] + np.arange(3)).reshape(-1)
+
+
+def narrowed(annotation: VertexAnnotation, rows: np.ndarray) -> VertexAnnotation:
+    """The same codes over some vertices of the mesh alone: `decode` gives their displacements and makes no others."""
+    basis, columns = annotation.basis, columns_of(rows)
+    if basis is None:
+        raise AnnotationError(f"{annotation.name!r} has no basis whose rows could be left out.")
+    return replace(
+        annotation,
+        names=vertex_names(len(rows)),
+        regions={},
+        templates={who: face[rows] for who, face in annotation.templates.items()},
+        basis=Basis(basis.mean[columns], np.ascontiguousarray(basis.components[:, columns]), basis.scale),
+        faces=None,
+        gap=None,
+    )
 
 
 def mask_hash(rows: np.ndarray) -> str:
@@ -66,17 +99,19 @@ def face_of(
     size: float = 1.0,
     regions: Path | None = None,
     flame: Path | None = None,
+    lips: bool = False,
 ) -> Face:
     """The face of a dataset: its own card's, the model's, or the built-in annotation of that name.
 
     unit, size: for vertices, the unit to tell figures in and how much of the annotation's unit it is ("" for the
     annotation's own). regions: folder of index lists that take the place of the card's. flame: file of a FLAME model, for numbers whose
-    card brings none. Weights and FLAME numbers are
+    card brings none. lips: of meshes, the lip vertices alone. Weights and FLAME numbers are
     measured on the built-in head, in mm. Raises AnnotationError or DataError where nothing tells what the numbers mean.
     """
     found = _annotation(dataset, model)
-    if found.kind == "vertices":
-        return _mesh(dataset, found, unit or found.unit, size, regions)
+    if isinstance(found, VertexAnnotation):
+        face = _mesh(dataset, found, unit or found.unit, size, regions)
+        return _lips(face, found) if lips else face
     if dataset.unit == "weight":
         return _weights(dataset, found)
     return _flame(dataset, found, flame)
@@ -90,10 +125,9 @@ def truth(
     scale = np.float32(dataset.scale)
 
     def read(part: slice) -> np.ndarray:
-        values = np.asarray(stored[part], np.float32)
         if dataset.stored == "codes":
-            return face.annotation.decode(values)
-        values = values * scale
+            return face.annotation.decode(np.asarray(stored[part], np.float32))
+        values = face.part(stored[part]) * scale
         named = face.annotation.kind != "vertices" and dataset.names != face.annotation.names
         return by_name(values, dataset.names, face.annotation.names) if named else values
 
@@ -118,6 +152,24 @@ def _annotation(dataset: Dataset, model: Annotation | None) -> Annotation:
     raise AnnotationError(
         f"Nothing tells what the numbers of {dataset.name} mean: it has no card of {name!r}, and that is no built-in "
         "annotation. Import the corpus again, or evaluate a model that has it."
+    )
+
+
+def _lips(face: Face, annotation: VertexAnnotation) -> Face:
+    """The face's lip vertices alone. Raises DataError where none are known."""
+    if "lips" not in face.regions:
+        raise DataError(f"No list of the lips of {annotation.name} is known; give its folder with --regions.")
+    rows, whole = face.regions["lips"], face.neutral
+
+    def neutral(subject: str) -> np.ndarray | None:
+        found = whole(subject)
+        return None if found is None else found[rows]
+
+    few = annotation if annotation.basis is None else narrowed(annotation, rows)
+    about = f"{len(rows)} lip vertices of {annotation.name}"
+    listed = {"lips": np.arange(len(rows))}
+    return replace(
+        face, annotation=few, vertices=len(rows), regions=listed, neutral=neutral, about=about, rows=rows
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,9 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from unitalker.annotations.base import Annotation
+from unitalker.annotations.vertices import VertexAnnotation
 from unitalker.data.dataset import Clip, Dataset
 from unitalker.errors import AnnotationError, DataError, ModelError, unknown
-from unitalker.evaluation.faces import Face
+from unitalker.evaluation.faces import Face, narrowed
 from unitalker.motion import Motion, by_name
 
 OWN, PIVOT, TRAINING = "own", "pivot", "training"
@@ -80,6 +82,7 @@ class FromModel:
     def __init__(self, animator: Animating, name: str, **facts: Any) -> None:
         self.animator, self.name, self.facts = animator, name, facts
         self.notes: list[str] = []
+        self._narrow: tuple[Face, Animating] | None = None
 
     def annotation(self, dataset: Dataset) -> Annotation:
         """The model's head for a dataset. Raises AnnotationError with the heads it has."""
@@ -131,18 +134,29 @@ class FromModel:
 
     def track(self, dataset: Dataset, clip: Clip, style: str, face: Face, fps: float) -> Track:
         """See Source.track."""
-        name = dataset.annotation
-        made = self.animator.animate(dataset.recording(clip), annotations=[name], identity=style, fps=fps)[
-            name
-        ]
-        if face.annotation.kind == "vertices" and len(made.names) != face.annotation.dim:
+        name, own = dataset.annotation, self.annotation(dataset)
+        if own.kind == "vertices" and own.dim != len(dataset.names):
             raise AnnotationError(
-                f"{self.name} makes {len(made.names)} numbers a frame of {name}, {dataset.name} has {face.annotation.dim}: "
-                "two meshes of one name."
+                f"{self.name} makes {own.dim} numbers a frame of {name}, {dataset.name} has {len(dataset.names)}: two meshes "
+                "of one name."
             )
+        animator = self._of(own, face)
+        made = animator.animate(dataset.recording(clip), annotations=[name], identity=style, fps=fps)[name]
+        if face.rows is not None and animator is self.animator:
+            return Track(len(made), lambda part: face.part(made.values[part]))
         named = face.annotation.kind != "vertices" and made.names != face.annotation.names
         values = by_name(made.values, made.names, face.annotation.names) if named else made.values
         return Track(len(made), lambda part: np.asarray(values[part], np.float32))
+
+    def _of(self, own: Annotation, face: Face) -> Animating:
+        """The animator, or where only lips are looked at one that decodes no other vertices."""
+        if face.rows is None or not isinstance(own, VertexAnnotation) or own.basis is None:
+            return self.animator
+        if self._narrow is None or self._narrow[0] is not face:
+            few: Any = copy(self.animator)
+            few.annotations = {**self.animator.annotations, own.name: narrowed(own, face.rows)}
+            self._narrow = (face, few)
+        return self._narrow[1]
 
     def _note(self, text: str) -> None:
         if text not in self.notes:
@@ -200,7 +214,7 @@ class FromFolder:
             stored = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError, TypeError) as fault:
             raise DataError(f"{path.name} is not a readable npy array: {fault}.") from None
-        width = face.annotation.dim
+        width = len(dataset.names) if face.annotation.kind == "vertices" else face.annotation.dim
         frames = _frames(stored, width, path.name)
         if face.annotation.kind != "vertices":
             return Track(len(frames), lambda part: np.asarray(frames[part], np.float32))
@@ -211,7 +225,8 @@ class FromFolder:
             )
         flat, scale = neutral.reshape(-1), np.float32(dataset.scale)
         _check_absolute(np.asarray(frames[0], np.float32), flat, path.name)
-        return Track(len(frames), lambda part: (np.asarray(frames[part], np.float32) - flat) * scale)
+        base = face.part(flat[None])
+        return Track(len(frames), lambda part: (face.part(frames[part]) - base) * scale)
 
 
 def _frames(stored: np.ndarray, width: int, name: str) -> np.ndarray:

@@ -72,7 +72,7 @@ class Metric:
     fold: Fold = ratio
 
 
-LIPS, UPPER, OPENING, ALL = "lips", "upper_face", "opening", ""
+LIPS, UPPER, OPENING, JAW, ALL = "lips", "upper_face", "opening", "jaw", ""
 _CODETALKER = "published script of CodeTalker"
 _TABLE = "UniTalker, Tab. 2"
 
@@ -132,12 +132,12 @@ METRICS: tuple[Metric, ...] = (
         "standard deviation of the opening within clips, prediction over truth", "this project", "opening", lively,
     ),
     Metric(
-        "jaw_r", "jaw, r", "r", "jaw", "correlation", "higher",
+        "jaw_r", "jaw, r", "r", JAW, "correlation", "higher",
         "Pearson r of jawOpen over all frames, each clip's mean removed, at the lag in ±120 ms where it is highest",
         "this project", "jaw", best_r,
     ),
     Metric(
-        "jaw_lag_ms", "jaw, lag", "ms", "jaw", "correlation", "nearer to 0",
+        "jaw_lag_ms", "jaw, lag", "ms", JAW, "correlation", "nearer to 0",
         "that lag; positive: the prediction is late", "this project", "jaw", lag_ms,
     ),
     Metric(

@@ -14,6 +14,7 @@ from unitalker.errors import AnnotationError, DataError, ModelError, UniTalkerEr
 from unitalker.evaluation.captured import phones_of_words
 from unitalker.evaluation.faces import face_of, mask_hash, truth
 from unitalker.evaluation.metrics.mouth import Pair, inner_lips, moments
+from unitalker.evaluation.metrics.registry import JAW, LIPS, METRICS, OPENING
 from unitalker.evaluation.metrics.streams import ClipMeter, Maps, Regions, block_frames
 from unitalker.evaluation.predictions import RULES, Source, Track
 from unitalker.evaluation.protocols import matched
@@ -25,6 +26,7 @@ Progress = Callable[[int, int], None]
 LOOKED_AT = 8
 """Clips whose motion tells where the mouth opens."""
 LOOKED_FRAMES = 64
+OF_LIPS = frozenset(metric.sums for metric in METRICS if metric.region in (LIPS, OPENING, JAW))
 OTHER_RATE = 1.4
 """A prediction that is longer or shorter by more than this has another frame rate."""
 
@@ -32,12 +34,13 @@ OTHER_RATE = 1.4
 @dataclass(frozen=True)
 class Options:
     """What a user may say. regions: folder of index lists. flame: file of a FLAME model. identity: a rule or a name in
-    place of the protocol's."""
+    place of the protocol's. lips: measures of the lips alone, without meshes."""
 
     regions: Path | None = None
     flame: Path | None = None
     identity: str | None = None
     seed: int = 0
+    lips: bool = False
 
 
 def run(
@@ -109,9 +112,8 @@ class _Work:
         self.step, self.fps = self._rate()
         own = dataset.annotation == part.annotation
         unit = {"unit": part.unit, "size": part.size} if own else {}
-        self.face = face_of(
-            dataset, source.annotation(dataset), regions=options.regions, flame=options.flame, **unit
-        )
+        said = {"regions": options.regions, "flame": options.flame, "lips": options.lips}
+        self.face = face_of(dataset, source.annotation(dataset), **unit, **said)
         self.regions = self._regions()
         self.training = part.training(dataset)
         self.rows: list[Row] = []
@@ -157,7 +159,8 @@ class _Work:
             self.differences.append(
                 "the truth is stored as codes: what lies outside their basis is in no figure."
             )
-        for name, mask in part.masks.items():
+        wanted = {n: m for n, m in part.masks.items() if n == LIPS or not self.options.lips}
+        for name, mask in wanted.items():
             used = self.masks.get(name)
             if used is None:
                 self.differences.append(f"no list of the region {name} is known; published: {mask.source}.")
@@ -178,7 +181,9 @@ class _Work:
         listed = {n: (rows, face.told[n]) for n, rows in face.regions.items()}
         if pair is not None:
             listed["opening"] = (np.concatenate(pair), told)
-        self.masks = {n: MaskUsed(len(np.unique(r)), mask_hash(r), why) for n, (r, why) in listed.items()}
+        self.masks = {
+            n: MaskUsed(len(np.unique(r)), mask_hash(face.numbers(r)), why) for n, (r, why) in listed.items()
+        }
         return Regions(face.regions.get("lips"), face.regions.get("upper_face"), pair)
 
     def _pair(self, lips: np.ndarray) -> Pair | None:
@@ -238,7 +243,10 @@ class _Work:
         if self.face.jaw is not None:
             real, *made = (np.concatenate(curve) for curve in jaws)
             sums["jaw"] = np.sum([moments(real, one, self.fps) for one in made], axis=0).reshape(-1)
-        self.maps.add(meter)
+        if self.options.lips:
+            sums = {name: values for name, values in sums.items() if name in OF_LIPS}
+        else:
+            self.maps.add(meter)
         self.rows.append(Row(clip.id, clip.subject, count, tuple(tracks), sums))
 
     def _agreed(self, due: int, tracks: dict[str, Track]) -> int:
