@@ -25,7 +25,9 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("kind", ("biwi", "vocaset", "multiface", "livelink", "audio2face", "mediapipe", "flame-npz"))
+@pytest.mark.parametrize(
+    "kind", ("biwi", "vocaset", "multiface", "livelink", "audio2face", "mediapipe", "flame-npz")
+)
 def test_a_corpus_can_be_trained_and_measured_on(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

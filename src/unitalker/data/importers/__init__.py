@@ -48,6 +48,7 @@ IMPORTERS: dict[str, Kind] = {
     "livelink": Kind("livelink", takes=("fps",)),
     "audio2face": Kind("audio2face", takes=("fps",)),
     "mediapipe": Kind("mediapipe_json", takes=("fps", "neutral")),
+    "flame-npz": Kind("flame_npz", takes=("fps",)),
     "flame": Kind("flame", plain="import_flame", file=True),
 }
 

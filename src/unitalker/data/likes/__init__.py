@@ -39,6 +39,8 @@ LIKES: dict[str, tuple[str, str]] = {
     "audio2face": ("audio2face", "make"),
     "audio2face-own": ("audio2face", "make_own"),
     "mediapipe": ("mediapipe", "make"),
+    "flame-npz": ("flame_npz", "make"),
+    "flame-flat": ("flame_npz", "make_flat"),
 }
 """Layout → module here and its function (out, size), which writes the folder that an importer reads."""
 
