@@ -18,6 +18,7 @@ BENCHES = (
     "memory",
     "frontend",
     "decoders",
+    "baselines",
     "pca",
     "training",
     "training_memory",

@@ -89,8 +89,8 @@ def save(folder: Path, paired: bool, inside: bool = False) -> tuple[slow.State, 
 
 
 def beside(folder: Path, **changes: Any) -> Beside:
-    given: dict[str, Any] = {"stage1": folder / "stage1.pth.tar", "encoder_config": folder / "encoder.json"}
-    return Beside(**(given | {"config": folder / "stage2.yaml"} | changes))
+    given: dict[str, Any] = {"stage1": folder / "stage1.pth.tar", "config": folder / "stage2.yaml"}
+    return Beside(**(given | {"encoder_config": folder / "encoder.json"} | changes))
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -251,7 +251,7 @@ def test_gradients_go_straight_through_the_list() -> None:
     heard = Heard(torch.randn(1, 6, 16), frames, frames, torch.tensor([25.0]))
     _, terms = decoder.terms(heard, model.embed([0]), "points", torch.randn(1, 6, 9))
     terms["motion"].sum().backward()
-    moving = decoder.vectors["points"].weight.grad
+    moving = decoder.get_parameter("vectors.points.weight").grad
     assert moving is not None and moving.abs().max() > 0
     assert all(p.grad is None for p in decoder.motion_codes.parameters())
     assert not any(p.requires_grad for p in decoder.motion_codes.parameters())
