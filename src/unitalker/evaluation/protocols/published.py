@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from unitalker.data.dataset import Clip
-from unitalker.data.importers import biwi, multiface_facts, vocaset_facts
+from unitalker.data.importers import biwi, multiface_facts, ravdess, vocaset_facts
 from unitalker.evaluation.predictions import OWN, TRAINING
 from unitalker.evaluation.protocols.base import Mask, Part, Protocol
 
@@ -107,8 +107,8 @@ def _multiface(name: str) -> Part:
     )
 
 
-def _numbers(name: str, keys: tuple[str, ...], annotation: str) -> Part:
-    return Part(name, keys=keys, annotation=annotation, fps=30.0, masks=_HEAD_MASKS)
+def _numbers(name: str, keys: tuple[str, ...], annotation: str, sequences: int | None = None) -> Part:
+    return Part(name, keys=keys, annotation=annotation, fps=30.0, sequences=sequences, masks=_HEAD_MASKS)
 
 
 BENCH = (
@@ -116,7 +116,12 @@ BENCH = (
     _vocaset("D1 VOCASET", "unitalker", _PAPER_MASKS),
     _multiface("D2 Multiface"),
     _numbers("D3 3D-ETF HDTF", ("3detf-hdtf", "hdtf", "syn-d3", "d3"), "3DETF_blendshape_weight"),
-    _numbers("D4 3D-ETF RAVDESS", ("3detf-ravdess", "ravdess", "syn-d4", "d4"), "3DETF_blendshape_weight"),
+    _numbers(
+        "D4 3D-ETF RAVDESS",
+        (ravdess.EXPECTED.corpus, "ravdess", "syn-d4", "d4"),
+        ravdess.EXPECTED.annotation,
+        ravdess.EXPECTED.clips["test"],
+    ),
     _numbers("D5 FaceForensics++", ("faceforensics", "syn-d5", "d5"), "flame_params_from_dadhead"),
     _numbers("D6 Chinese speech", ("chinese_speech", "syn-d6", "d6"), "inhouse_blendshape_weight"),
     _numbers("D7 song", ("song", "syn-d7", "d7"), "inhouse_blendshape_weight"),

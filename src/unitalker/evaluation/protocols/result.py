@@ -199,8 +199,10 @@ class Result:
 
 def _told(part: PartResult) -> Iterator[str]:
     """Lines of one part."""
-    told = {key.replace("_", " "): value for key, value in part.facts.items() if value is not None}
-    yield f"{part.name}  " + "  ".join(f"{key}: {value}" for key, value in told.items())
+    facts = part.facts
+    yield f"{part.name}: {facts['dataset']}, split {facts['split']}, predicted as {facts['identity']}"
+    yield f"  {facts['vertices']}; {facts['fps']:g} fps; unit: {facts['unit']}"
+    yield f"  {_counted('sequences', facts)}, {_counted('frames', facts)}"
     for name, mask in part.masks.items():
         yield f"  mask {name}: {mask.vertices} vertices, SHA-256 {mask.sha256}, from {mask.source}"
     yield f"  {'figure':<32} {'value':>11}  {'95 % interval':<25} {'clip mean':>11}  unit"
@@ -211,6 +213,11 @@ def _told(part: PartResult) -> Iterator[str]:
         yield f"  differs: {line}"
     for line in part.problems:
         yield f"  left out: {line}"
+
+
+def _counted(what: str, facts: Mapping[str, Any]) -> str:
+    due = facts[f"expected_{what}"]
+    return f"{what}: {facts[what]}" + ("" if due is None else f" (published: {due})")
 
 
 def _cell(metric: Metric, sums: Mapping[str, np.ndarray]) -> str:

@@ -24,7 +24,7 @@ from unitalker.evaluation.protocols.result import Sequence as Row
 
 Progress = Callable[[int, int], None]
 LOOKED_AT = 8
-"""Clips whose motion tells where the mouth opens."""
+"""Clips, of all splits, whose motion tells where the mouth opens."""
 LOOKED_FRAMES = 64
 OF_LIPS = frozenset(metric.sums for metric in METRICS if metric.region in (LIPS, OPENING, JAW))
 OTHER_RATE = 1.4
@@ -189,11 +189,12 @@ class _Work:
     def _pair(self, lips: np.ndarray) -> Pair | None:
         """Inner lips by the captured motion of some clips, None (and told) where it does not part them."""
         moved: list[np.ndarray] = []
-        neutral = self.face.neutral(self.clips[0].subject)
+        clips = self.dataset.clips[:: max(1, len(self.dataset.clips) // LOOKED_AT)][:LOOKED_AT]
+        neutral = self.face.neutral(clips[0].subject)
         if neutral is None:
             self.differences.append("no neutral face is known: measures of the mouth's opening are left out.")
             return None
-        for clip in self.clips[:: max(1, len(self.clips) // LOOKED_AT)][:LOOKED_AT]:
+        for clip in clips:
             try:
                 frames, read = truth(self.dataset, clip, self.face)
             except DataError:
