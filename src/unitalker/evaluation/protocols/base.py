@@ -64,8 +64,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Protocol:
-    """A named way to evaluate. identity: a rule of predictions.RULES. whole: parts that lack data are a difference; else
-    each dataset given is evaluated by the one part. pooling, source: sentences for reports and docs."""
+    """A named way to evaluate. identity: a rule of predictions.RULES. each: every dataset given is measured by the one
+    part; else each is one of the parts, and parts without data are told. pooling, source: sentences for reports and docs."""
 
     name: str
     about: str
