@@ -131,6 +131,7 @@ class ClipMeter:
         self.predictions = [Side(fps, regions, rest) for _ in range(styles)]
         self.error = np.zeros(0)
         self._sums: dict[str, float] = {}
+        self._lips: list[list[np.ndarray]] = [[] for _ in range(styles)]
         self._diverse = 0.0
 
     def add(self, truth: np.ndarray, predictions: Sequence[np.ndarray]) -> None:
@@ -138,19 +139,20 @@ class ClipMeter:
         if not self.error.size:
             self.error = np.zeros(truth.shape[1])
         self.truth.add(truth)
-        for side, predicted in zip(self.predictions, predictions, strict=True):
+        for side, predicted, lips in zip(self.predictions, predictions, self._lips, strict=True):
             side.add(predicted)
-            self._add_errors(truth, predicted)
+            self._add_errors(truth, predicted, lips)
         if self.regions.lips is not None:
             resting = squared_norms(truth[:, self.regions.lips]).max(1)
             self._grow("rest", len(predictions) * float(resting.sum(dtype=np.float64)))
         for one, other in combinations(predictions, 2):
             self._diverse += float(np.sqrt(squared_norms(one - other)).mean(1).sum(dtype=np.float64))
 
-    def _add_errors(self, truth: np.ndarray, predicted: np.ndarray) -> None:
+    def _add_errors(self, truth: np.ndarray, predicted: np.ndarray, lips: list[np.ndarray]) -> None:
         squares = squared_norms(truth - predicted)
         if self.regions.lips is not None:
             worst = np.take(squares, self.regions.lips, axis=1).max(1)
+            lips.append(worst)
             self._grow("lve", float(worst.sum(dtype=np.float64)))
             self._grow("lvd", float(np.sqrt(worst).sum(dtype=np.float64)))
         apart = np.sqrt(squares, out=squares)
@@ -159,6 +161,12 @@ class ClipMeter:
             upper = np.take(apart, self.regions.upper_face, axis=1)
             self._grow("ufve", float(upper.mean(1).sum(dtype=np.float64)))
         self.error += apart.sum(0, dtype=np.float64)
+
+    @property
+    def lip_errors(self) -> np.ndarray | None:
+        """LVE of each frame, (styles, T) u²; None where no lips are known."""
+        known = self.regions.lips is not None and self._lips[0]
+        return np.stack([np.concatenate(one) for one in self._lips]) if known else None
 
     def _grow(self, name: str, value: float) -> None:
         self._sums[name] = self._sums.get(name, 0.0) + value

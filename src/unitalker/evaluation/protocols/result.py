@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from unitalker.evaluation.bootstrap import LEVEL, RESAMPLES, draws, interval
-from unitalker.evaluation.metrics.registry import METRICS, Metric
+from unitalker.evaluation.metrics.phones import CLASSES, SUMS
+from unitalker.evaluation.metrics.registry import METRICS, Metric, ratio
 from unitalker.evaluation.metrics.streams import Sums
 from unitalker.evaluation.protocols.base import Protocol
+from unitalker.evaluation.protocols.kept import Kept
 
 FRAME_SUMS = "frames"
 
@@ -54,9 +56,22 @@ class Figure:
     count: int
 
 
+@dataclass(frozen=True)
+class ClassFigure:
+    """LVE while the phones of a class are spoken, with its 95 % interval over sequences. frames: of all styles."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    frames: int
+    phones: int
+
+
 @dataclass
 class PartResult:
-    """One dataset. facts: what was measured; differences: what is not as the protocol says; maps: (V,) arrays for plots."""
+    """One dataset. facts: what was measured; differences: what is not as the protocol says; maps: (V,) arrays for plots;
+    kept: what else plots need, where it was asked for."""
 
     name: str
     unit: str
@@ -67,6 +82,7 @@ class PartResult:
     problems: list[str] = field(default_factory=list)
     maps: dict[str, np.ndarray] = field(default_factory=dict)
     seed: int = 0
+    kept: Kept | None = None
 
     def figures(self) -> list[Figure]:
         """Every figure that there is data for, in the registry's order."""
@@ -89,6 +105,20 @@ class PartResult:
                 )
         return found
 
+    def phone_classes(self) -> list[ClassFigure]:
+        """LVE by what is spoken, in the order of CLASSES; empty without phones or words that tell some."""
+        drawn = draws(len(self.sequences), self.seed)
+        found = []
+        for name in CLASSES:
+            having = [i for i, one in enumerate(self.sequences) if SUMS + name in one.sums]
+            if having:
+                rows = np.stack([self.sequences[i].sums[SUMS + name] for i in having])
+                low, high = interval(rows, ratio, drawn[:, having])
+                total = rows.sum(0)
+                counts = round(float(total[1])), round(float(total[2]))
+                found.append(ClassFigure(name, float(ratio(total)), low, high, *counts))
+        return found
+
     def unit_of(self, metric: Metric) -> str:
         """The metric's unit in words."""
         return metric.unit.format(u=self.unit)
@@ -109,9 +139,15 @@ class PartResult:
             "facts": self.facts,
             "masks": {name: vars(mask) for name, mask in self.masks.items()},
             "metrics": {figure.metric.name: self._entry(figure) for figure in self.figures()},
+            "lve_by_phones": {one.name: self._while(one) for one in self.phone_classes()},
             "differences": self.differences,
             "problems": self.problems,
         }
+
+    def _while(self, figure: ClassFigure) -> dict[str, Any]:
+        span = [figure.low, figure.high] if math.isfinite(figure.low) else None
+        counts = {"frames": figure.frames, "phones": figure.phones}
+        return {"value": figure.value, "unit": f"{self.unit}²", "interval": span, **counts}
 
     def _entry(self, figure: Figure) -> dict[str, Any]:
         mask, metric = self.mask_of(figure.metric), figure.metric

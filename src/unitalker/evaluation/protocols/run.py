@@ -14,11 +14,13 @@ from unitalker.errors import AnnotationError, DataError, ModelError, UniTalkerEr
 from unitalker.evaluation.captured import phones_of_words
 from unitalker.evaluation.faces import face_of, mask_hash, truth
 from unitalker.evaluation.metrics.mouth import Pair, inner_lips, moments
+from unitalker.evaluation.metrics.phones import of_clip
 from unitalker.evaluation.metrics.registry import JAW, LIPS, METRICS, OPENING
 from unitalker.evaluation.metrics.streams import ClipMeter, Maps, Regions, block_frames
 from unitalker.evaluation.predictions import RULES, Source, Track
 from unitalker.evaluation.protocols import matched
 from unitalker.evaluation.protocols.base import Part, Protocol
+from unitalker.evaluation.protocols.kept import Kept
 from unitalker.evaluation.protocols.result import MaskUsed, PartResult, Result
 from unitalker.evaluation.protocols.result import Sequence as Row
 
@@ -34,13 +36,14 @@ OTHER_RATE = 1.4
 @dataclass(frozen=True)
 class Options:
     """What a user may say. regions: folder of index lists. flame: file of a FLAME model. identity: a rule or a name in
-    place of the protocol's. lips: measures of the lips alone, without meshes."""
+    place of the protocol's. lips: measures of the lips alone, without meshes. keep: also what pictures need."""
 
     regions: Path | None = None
     flame: Path | None = None
     identity: str | None = None
     seed: int = 0
     lips: bool = False
+    keep: bool = False
 
 
 def run(
@@ -120,6 +123,7 @@ class _Work:
         self.problems: list[str] = []
         self.lengths: Counter[str] = Counter()
         self.maps = Maps()
+        self.kept = Kept(dataset, self.face, self.regions) if options.keep else None
         self._preparation(own)
 
     def _split(self) -> list[Clip]:
@@ -248,6 +252,9 @@ class _Work:
             sums = {name: values for name, values in sums.items() if name in OF_LIPS}
         else:
             self.maps.add(meter)
+        if self.kept is not None:
+            self.kept.add(clip, meter)
+        sums |= of_clip(meter.lip_errors, self.fps, clip.phones, phones_of_words(clip.words))
         self.rows.append(Row(clip.id, clip.subject, count, tuple(tracks), sums))
 
     def _agreed(self, due: int, tracks: dict[str, Track]) -> int:
@@ -304,6 +311,7 @@ class _Work:
             self.problems,
             self.maps.arrays(),
             self.options.seed,
+            self.kept,
         )
 
     def _counts(self, frames: int) -> None:
