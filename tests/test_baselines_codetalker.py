@@ -90,7 +90,8 @@ def save(folder: Path, paired: bool, inside: bool = False) -> tuple[slow.State, 
 
 def beside(folder: Path, **changes: Any) -> Beside:
     given: dict[str, Any] = {"stage1": folder / "stage1.pth.tar", "config": folder / "stage2.yaml"}
-    return Beside(**(given | {"encoder_config": folder / "encoder.json"} | changes))
+    given |= {"encoder_config": folder / "encoder.json"} | changes
+    return Beside(**given)
 
 
 @pytest.mark.parametrize("paired", [True, False])
