@@ -42,9 +42,10 @@ ALSO = {
     "mismatch": {"offset", "slip", "frozen"},
     "still": {"mismatch"},
     "jitter": {"range"},
+    "clipped motion": {"frozen"},
 }
-"""Fault → findings that come with the way it is planted: held ends stand still, a slip has an offset as well,
-    noise on a resting weight is below 0."""
+"""Fault → findings that come with the way it is planted: held ends and faces at a cut peak stand still, a slip has an
+    offset as well, noise on a resting weight is below 0."""
 
 
 class Cached:

@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 
 from unitalker.data.dataset import Clip, Dataset, write_manifest
-from unitalker.evaluation.metrics import loudness, sample_at
+from unitalker.evaluation.metrics import loudness
 from unitalker.motion import Motion
 
 RATE, FPS, SECONDS, CLIPS = 16000, 30.0, 6.0, 12
@@ -49,10 +49,13 @@ def take(rng: np.random.Generator, seconds: float = SECONDS) -> tuple[np.ndarray
     return motion + rng.normal(0, 1e-4, motion.shape).astype(np.float32) * (motion > 1e-3), sound
 
 
-def late(values: np.ndarray, seconds: float, fps: float = FPS) -> np.ndarray:
-    """The motion that much later; what goes over one end comes in at the other."""
-    times = (np.arange(len(values)) / fps - seconds) % (len(values) / fps)
-    return sample_at(values, fps, times)
+def late(motion: np.ndarray, sound: np.ndarray, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """What face and sound have in common where the face is that much later, to the sample; both are so much shorter."""
+    frames = int(np.ceil(abs(seconds) * FPS))
+    samples, rest = round(abs(seconds) * RATE), round((frames / FPS - abs(seconds)) * RATE)
+    if seconds > 0:
+        return motion[:-frames], sound[samples : len(sound) - rest]
+    return motion[frames:], sound[rest : len(sound) - samples]
 
 
 def write_set(

@@ -59,13 +59,13 @@ def repeated(motion: np.ndarray) -> np.ndarray:
 
 
 def dropped(motion: np.ndarray) -> np.ndarray:
-    return np.concatenate([motion[:80], motion[89:], late(motion[-9:], 0) + 1e-3 * RNG.random((9, 15))])
+    return np.concatenate([motion[:80], motion[89:], motion[-9:] + 1e-3 * RNG.random((9, 15))])
 
 
 GAZE = {"eyeLookInLeft": "eyeLookInRight", "eyeLookInRight": "eyeLookInLeft"}
 PLANTED: dict[str, tuple[str, Spoil]] = {
-    "late": ("offset", lambda m, s: (late(m, 0.2), s)),
-    "early": ("offset", lambda m, s: (late(m, -0.3), s)),
+    "late": ("offset", lambda m, s: late(m, s, 0.2)),
+    "early": ("offset", lambda m, s: late(m, s, -0.3)),
     "short": ("duration", lambda m, s: (m[:-12], s)),
     "frozen": ("frozen", lambda m, s: (frozen(m), s)),
     "repeated": ("repeated", lambda m, s: (repeated(m), s)),
@@ -114,18 +114,18 @@ def test_sentences_tell_number_and_place(spoilt: Examination) -> None:
 
 @pytest.mark.parametrize("form", ["weights", "vertices", "vertices the other way round"])
 def test_planted_offsets_are_found_within_20_ms(tmp_path: Path, form: str) -> None:
-    planted = np.random.default_rng(3).uniform(0.04, 0.4, 12) * np.tile([1, -1], 6)
-    faults = {i: (lambda m, s, x=x: (late(m, x), s)) for i, x in enumerate(planted)}
+    planted = np.random.default_rng(3).uniform(0.04, 0.4, 36) * np.tile([1, -1], 18)
+    faults = {i: (lambda m, s, x=x: late(m, s, x)) for i, x in enumerate(planted)}
     mesh = np.random.default_rng(4).normal(0, 0.003, (len(NAMES), 900)) * (-1 if "other" in form else 1)
     mesh = None if form == "weights" else mesh
-    seen = examine(write_set(tmp_path / form, faults, mesh=mesh), heard)
+    seen = examine(write_set(tmp_path / form, faults, clips=36, mesh=mesh), heard)
     found = np.array([s.numbers["offset_ms"] for s in seen.sequences])
     assert np.abs(found - 1000 * planted).max() <= 20
-    assert all(kinds(seen, i) >= {"offset"} for i in range(12) if abs(planted[i]) > 0.065)
+    assert all(kinds(seen, i) >= {"offset"} for i in range(36) if abs(planted[i]) > 0.065)
 
 
 def test_a_few_clips_get_the_first_stage_alone(tmp_path: Path) -> None:
-    seen = examine(write_set(tmp_path / "few", {1: lambda m, s: (late(m, 0.15), s)}, clips=3), heard)
+    seen = examine(write_set(tmp_path / "few", {1: lambda m, s: late(m, s, 0.15)}, clips=3), heard)
     assert abs(seen.sequences[1].numbers["offset_ms"] - 150) <= 20
     assert "slip_ms" not in seen.sequences[1].numbers
 

@@ -150,8 +150,8 @@ def test_after_the_cut_every_frame_meets_its_sound(
 @pytest.fixture(scope="module")
 def examined(tmp_path_factory: pytest.TempPathFactory) -> Examination:
     spoilt = {
-        1: lambda m, s: (late(m, 0.2), s),
-        3: lambda m, s: (late(m, -0.15), s),
+        1: lambda m, s: late(m, s, 0.2),
+        3: lambda m, s: late(m, s, -0.15),
         5: lambda m, s: (m, 0 * s),
         7: lambda m, s: (m[:-20], s),
     }
@@ -224,7 +224,7 @@ def test_the_copy_never_takes_the_place_of_something(examined: Examination, tmp_
 def test_words_move_with_the_sound(tmp_path: Path) -> None:
     from doctor_sets import with_clip
 
-    dataset = write_set(tmp_path / "set", {1: lambda m, s: (late(m, -0.2), s)})
+    dataset = write_set(tmp_path / "set", {1: lambda m, s: late(m, s, -0.2)})
     spans = ((0.0, 0.1, "gone"), (0.1, 0.5, "cut"), (1.0, 1.5, "moved"))
     copy = open_dataset(curate(examine(with_clip(dataset, 1, words=spans), heard), tmp_path / "copy"))
     first, second = next(c for c in copy.clips if c.id == "c1").words
@@ -243,3 +243,19 @@ def test_gaze_agreement_changes_sign_with_one_swap() -> None:
     assert together is not None and against is not None
     assert together > 0.5 and against == pytest.approx(-together)
     assert levels.gaze_agreement(motion[:, :5], NAMES[:5]) is None
+
+
+def test_a_cut_is_a_jump_of_all_numbers_and_a_blink_is_none() -> None:
+    rng, times = np.random.default_rng(2), np.arange(200)[:, None] / 30
+    some = np.sin(times * np.linspace(1, 4, 20) + rng.uniform(0, 6, 20)) + 0.01 * rng.standard_normal(
+        (200, 20)
+    )
+    blink = some.copy()
+    blink[120, :5] += 2.0
+    cut = np.concatenate([some[:90], some[102:]])
+    whole, blinked, found = (frames.jumps(x) for x in (some, blink, cut))
+    assert len(found) == 188 and int(found.argmax()) == 90
+    assert found.max() > 2 * max(whole.max(), blinked[119:122].max())
+    held = cut.copy()
+    held[80:90] = held[80]
+    assert frames.jumps(held)[90] == -1 and (frames.jumps(np.zeros((50, 3))) == -1).all()

@@ -21,6 +21,8 @@ COMPANY = 5
 STEADY, LEANINGS, LEAST_LEAN = 0.5, 4, 0.002
 """How much more often than not a pair of channels must lean one way, how many such pairs there must be, and the mean
 difference that is one."""
+LEAST_AROUND = 0.02
+"""Least deviation of the largest jumps of clips."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def examine(
         seen.append(look(dataset, clip, how, predict))
         if progress:
             progress(done + 1, len(chosen))
-    _offsets(seen, how, search_s, limits)
+    _offsets(seen, dataset.fps, how.signed, search_s, limits)
     _usual(seen)
     for members in _by_subject(seen).values():
         _mirrors(members)
@@ -64,16 +66,18 @@ def examine(
     )
 
 
-def _offsets(seen: list[Sequence], how: Reading, search_s: float, limits: Limits) -> None:
+def _offsets(seen: list[Sequence], fps: float, signed: bool, search_s: float, limits: Limits) -> None:
     """Fill in offset, confidence, match and slip of every clip that has a trace."""
     heard = [
         s for s in seen if s.trace is not None and s.numbers.get("loudness_dbfs", 0) >= limits.silent_dbfs
     ]
     traces = [s.trace for s in heard if s.trace is not None]
-    if not how.signed:
+    if not signed:
         traces = _turned(traces, search_s)
     found, ears = offset.estimates(traces, search_s)
     usual = float(np.median([e.match for e in found])) if found else 0.0
+    late = float(np.median([e.offset_s for e in found])) if found else 0.0
+    peaks = [float(s.jumps.max()) for s in heard if s.jumps is not None]
     for one, trace, told, ear in zip(heard, traces, found, ears, strict=True):
         one.numbers |= {
             "offset_ms": 1000 * told.offset_s,
@@ -82,10 +86,19 @@ def _offsets(seen: list[Sequence], how: Reading, search_s: float, limits: Limits
             "match": told.match,
             "usual_match": usual,
         }
-        split = slip(ear, trace, search_s) if ear else None
+        if ear is None or one.jumps is None:
+            continue
+        split = slip(ear, trace, _deviations(one.jumps, peaks), fps, late, search_s)
         if split:
             one.numbers |= {"slip_ms": 1000 * split.change_s, "slip_at_s": split.at_s}
             one.numbers |= {"slip_gain_nats": split.gain, "slip_match": split.match}
+
+
+def _deviations(jumps: np.ndarray, peaks: list[float]) -> np.ndarray:
+    """Jumps (T,) in deviations from the median of the largest jump of each clip."""
+    usual = float(np.median(peaks))
+    around = 1.4826 * float(np.median(np.abs(np.array(peaks) - usual)))
+    return (jumps - usual) / (around + LEAST_AROUND)
 
 
 def _turned(traces: list[offset.Trace], search_s: float) -> list[offset.Trace]:

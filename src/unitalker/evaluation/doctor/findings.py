@@ -17,13 +17,13 @@ class Limits:
     """From which value on a number is a finding.
 
     tolerance_ms: offsets up to here are in time; 45 ms of early sound is what viewers begin to notice (ITU-R BT.1359).
-    sure: least confidence of an offset that is acted on. least_s: shorter clips are not judged by slip and mismatch.
+    sure: least confidence of an offset that is acted on. least_s: shorter clips are not judged by mismatch.
     """
 
     tolerance_ms: float = 45.0
     sure: float = 0.9
-    slip_gain_nats: float = 12.0
-    slip_match_ratio: float = 0.7
+    slip_gain_nats: float = 6.0
+    slip_match_ratio: float = 0.5
     least_s: float = 2.5
     match_ratio: float = 0.5
     duration_s: float = 0.1
@@ -101,10 +101,8 @@ def _time(seen: Sequence, limits: Limits) -> Iterator[Finding]:
     late, sure = n["offset_ms"], n["offset_confidence"] >= limits.sure
     long, in_time = n["sound_s"] >= limits.least_s, sure and abs(late) <= limits.tolerance_ms
     slips = n.get("slip_gain_nats", 0) > limits.slip_gain_nats
-    if long and slips and n["slip_match"] >= limits.slip_match_ratio * n["usual_match"]:
-        way = "earlier: frames are missing" if n["slip_ms"] < 0 else "later: frames were added"
-        where = f"From about {n['slip_at_s']:.1f} s on the motion is {abs(n['slip_ms']):.0f} ms"
-        yield Finding("slip", f"{where} {way}, or the clocks differ.", EXCLUDE)
+    if slips and n["slip_match"] >= limits.slip_match_ratio * n["usual_match"]:
+        yield Finding("slip", _slip(n["slip_at_s"], n["slip_ms"]), EXCLUDE)
     elif long and n["match"] < limits.match_ratio * n["usual_match"] and not in_time:
         told = f"match {n['match']:.2f}, usual {n['usual_match']:.2f}"
         yield Finding("mismatch", f"Face and sound do not belong together at any offset ({told}).", EXCLUDE)
@@ -112,6 +110,13 @@ def _time(seen: Sequence, limits: Limits) -> Iterator[Finding]:
         way = "late" if late > 0 else "early"
         text = f"The motion is {abs(late):.0f} ms {way} (confidence {n['offset_confidence']:.2f})."
         yield Finding("offset", text, SHIFT)
+
+
+def _slip(at_s: float, change_ms: float) -> str:
+    if not change_ms:
+        return f"At {at_s:.1f} s the whole face jumps from one frame to the next: frames are missing there."
+    way = "earlier: frames are missing" if change_ms < 0 else "later: frames were added"
+    return f"From about {at_s:.1f} s on the motion is {abs(change_ms):.0f} ms {way}, or the clocks differ."
 
 
 def _frames(seen: Sequence, known: set[str], limits: Limits) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Faults of single frames: frozen, repeated, trembling. Missing ones show in slip.py, as a change of the offset."""
+"""Faults of single frames: frozen, repeated, trembling; and the jumps that missing ones leave, which slip.py judges."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ MOVES = 0.25
 """Share of the predicted mouth's deviation that counts as moving."""
 QUIET = 20.0
 """Percentile of the third differences that tells the noise: talking adds to the others."""
+AGREED = 70.0
+"""Percentile of the numbers of a frame that tells how far all of them jump: a blink or a plosive moves fewer."""
 LONG_S = 0.1
 """Seconds of unchanged frames that are a freeze; shorter ones are repeated frames."""
 
@@ -70,3 +72,22 @@ def _jitter(some: np.ndarray) -> float:
     third = np.square(np.diff(some, 3, axis=0), dtype=np.float64).sum(1)
     power = some.var(0, dtype=np.float64).sum()
     return float(np.sqrt(np.percentile(third, QUIET) / 20 / power)) if power > 0 else 0.0
+
+
+def jumps(some: np.ndarray) -> np.ndarray:
+    """(T,) how far most numbers of frames (T, C) jump at once: the step to each frame against the mean of the steps
+    before and behind it, over the number's own large ones, as a logarithm. -1 where nothing can be said, and where a
+    freeze ends."""
+    out = np.full(len(some), -1.0, np.float32)
+    deviation = some.std(0, dtype=np.float64)
+    moving = some[:, deviation > 1e-3 * deviation.max()].astype(np.float64)
+    if len(some) < 8 or not moving.shape[1]:
+        return out
+    step = np.diff(moving, axis=0)
+    off = np.abs(step[1:-1] - (step[:-2] + step[2:]) / 2)
+    lively = np.median(off, axis=0) > 0
+    off = off[:, lively] if lively.sum() >= 3 else off
+    shares = (off + 1e-9) / (np.percentile(off, LIVELY, axis=0) + 1e-9)
+    held = np.abs(step[:-2]).max(1) <= STILL * np.abs(step).max()
+    out[2:-1] = np.where(held, -1.0, np.percentile(np.log(shares), AGREED, axis=1))
+    return out

@@ -25,9 +25,15 @@ MEASURES: dict[str, tuple[str, str]] = {
     "offset_spread_ms": ("ms", "standard deviation of the offset"),
     "match": ("r", "correlation of face and predicted face at the offset, weighted over the pairs compared"),
     "usual_match": ("r", "median of match over the dataset"),
-    "slip_ms": ("ms", "offset after slip_at_s minus before, of the likeliest change"),
+    "slip_ms": (
+        "ms",
+        "offset after slip_at_s minus before, of the likeliest change; 0 where only a jump tells",
+    ),
     "slip_at_s": ("s", "where the offset changes"),
-    "slip_gain_nats": ("nats", "by how much two offsets explain the clip better than one"),
+    "slip_gain_nats": (
+        "nats",
+        "by how much two offsets, and a jump of all numbers, explain the clip better than one",
+    ),
     "slip_match": ("r", "match with both offsets"),
     "frozen_s": ("s", "longest stretch of equal frames while the voice goes on"),
     "frozen_at_s": ("s", "where it begins"),

@@ -25,7 +25,7 @@ SHORTEST = 4
 class Sequence:
     """What is known of one clip. numbers: measure → value, see measures.py. trace: None where no offset can be told.
     missing, broken: sentences of files that are not there or cannot be used. sides: (P,) mean of left minus right of
-    each pair of channels. clipped: the channel that is cut off most."""
+    each pair of channels. clipped: the channel that is cut off most. jumps: (T,) of frames.jumps."""
 
     clip: Clip
     numbers: Numbers = field(default_factory=dict)
@@ -34,6 +34,7 @@ class Sequence:
     broken: list[str] = field(default_factory=list)
     sides: np.ndarray | None = None
     clipped: str = ""
+    jumps: np.ndarray | None = None
 
 
 def look(dataset: Dataset, clip: Clip, how: Reading, predict: Predictor) -> Sequence:
@@ -67,6 +68,7 @@ def _measure(
     some = np.asarray(motion[:, how.columns], np.float32) * how.scale
     seen.numbers["amplitude"] = float(np.abs(mouth[:, 0] - np.median(mouth[:, 0])).mean())
     seen.numbers["reach"] = how.reach(motion)
+    seen.jumps = frames.jumps(some)
     if how.kind == "weights":
         measured, seen.clipped = levels.of_weights(motion, dataset.names)
         seen.numbers |= measured
