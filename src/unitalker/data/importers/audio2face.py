@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from unitalker.annotations import builtin
 from unitalker.annotations.base import Annotation
 from unitalker.annotations.blendshapes import BlendshapeAnnotation
 from unitalker.annotations.layouts import channel_key, layout
@@ -28,6 +27,7 @@ from unitalker.data.importers.weights import (
     HEAD_WEIGHT,
     RATES,
     Range,
+    arkit52,
     checked_rate,
     known_note,
     numbers,
@@ -36,10 +36,9 @@ from unitalker.data.importers.weights import (
 )
 from unitalker.data.views_resample import FILTER
 from unitalker.errors import DataError, UniTalkerError
-from unitalker.rig import builtin_head
 
 ARKIT = layout("arkit52").names
-EXPECTED = Expected("audio2face", "arkit52", "weight", 30.0, len(ARKIT), source="NVIDIA Audio2Face exports")
+FACTS = Expected("audio2face", "arkit52", "weight", 30.0, len(ARKIT), source="NVIDIA Audio2Face exports")
 OWN = "audio2face_{}"
 """Name of the annotation of other names, by their number."""
 BONES = ("joints", "rotations", "translations")
@@ -84,7 +83,7 @@ def run(source: Path, out: Path, options: Options, progress: Progress | None = N
         )
     names = _names([export for _, export, _ in found])
     fps = options.fps or usual_rate((export.fps, export.frames) for _, export, _ in found)
-    corpus = Corpus(out.name, EXPECTED, _card(names, fps), (), fps=fps)
+    corpus = Corpus(out.name, FACTS, _card(names, fps), (), fps=fps)
     corpus.own_card, corpus.problems = names != ARKIT, problems
     split = split_of({name: subject_of(name) for name, _, _ in found})
     takes, known = [], set(names)
@@ -184,7 +183,7 @@ def _strange(export: Export, names: tuple[str, ...]) -> str:
 def _card(names: tuple[str, ...], fps: float) -> Annotation:
     """The built-in annotation of ARKit's names, or a new one whose errors are of the weights alone."""
     if names == ARKIT:
-        return builtin.weight_annotation("arkit52", builtin_head())
+        return arkit52(fps)
     return BlendshapeAnnotation(
         OWN.format(len(names)), fps, "weight", names, bounds=None, head_weight=HEAD_WEIGHT
     )

@@ -28,7 +28,7 @@ from unitalker.data.importers.weights import RATES, checked_rate, usual_rate
 from unitalker.data.views_resample import FILTER
 from unitalker.errors import DataError, UniTalkerError
 
-EXPECTED = Expected("flame-npz", CARD.name, "flame", 25.0, DIM, source="sequences of FLAME parameters")
+FACTS = Expected("flame-npz", CARD.name, "flame", 25.0, DIM, source="sequences of FLAME parameters")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def run(source: Path, out: Path, options: Options, progress: Progress | None = N
         )
         for one in found
     ]
-    corpus = Corpus(out.name, EXPECTED, CARD, takes, fps=fps)
+    corpus = Corpus(out.name, FACTS, CARD, takes, fps=fps)
     corpus.problems = problems
     corpus.notes = [
         f"Sequences: {len(found)}, all at {fps:g} frames a second here; filter: {FILTER}.",

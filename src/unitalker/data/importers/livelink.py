@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from unitalker.annotations import builtin
 from unitalker.annotations.layouts import layout
 from unitalker.audio import probe
 from unitalker.audio.timecode import CLOCK, began
@@ -24,13 +23,12 @@ from unitalker.data.importers.livelink_csv import NoTake, Recording, examine, ro
 from unitalker.data.importers.rows import Frames
 from unitalker.data.importers.shelf import Shelf, look, split_of, subject_of
 from unitalker.data.importers.stamped import Stamped, on_clock
-from unitalker.data.importers.weights import Range, checked_rate, known_note, spread, usual_rate
+from unitalker.data.importers.weights import Range, arkit52, checked_rate, known_note, spread, usual_rate
 from unitalker.data.views_resample import FILTER
 from unitalker.errors import DataError, UniTalkerError
-from unitalker.rig import builtin_head
 
 NAMES = layout("arkit52").names
-EXPECTED = Expected("livelink", "arkit52", "weight", 60.0, len(NAMES), source="Live Link Face takes")
+FACTS = Expected("livelink", "arkit52", "weight", 60.0, len(NAMES), source="Live Link Face takes")
 FORMS = ("_cal", "", "_raw")
 """Ends of the names of a take's files: calibrated by the performer's resting face, as it is, and as tracked."""
 NEUTRAL = "_neutral"
@@ -67,7 +65,7 @@ def run(source: Path, out: Path, options: Options, progress: Progress | None = N
     fps = checked_rate(options.fps) or usual_rate((one.recording.rate, one.recording.rows) for one in found)
     known = tuple(n for n in NAMES if all(n in one.recording.names for one in found))
     split = split_of({one.name: one.subject for one in found})
-    corpus = Corpus(out.name, EXPECTED, builtin.weight_annotation("arkit52", builtin_head()), (), fps=fps)
+    corpus = Corpus(out.name, FACTS, arkit52(fps), (), fps=fps)
     corpus.known = known if len(known) < len(NAMES) else None
     corpus.own_card, corpus.problems = False, problems
     rates = Counter(f"{one.recording.rate:.5g}" for one in found)

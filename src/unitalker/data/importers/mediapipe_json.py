@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from unitalker.annotations import builtin
 from unitalker.annotations.layouts import layout
 from unitalker.audio import probe
 from unitalker.data.importers.corpus import Corpus, Imported, Options, Progress, Take, write_corpus
@@ -22,13 +21,12 @@ from unitalker.data.importers.neutral import without_rest
 from unitalker.data.importers.rows import Frames
 from unitalker.data.importers.shelf import Shelf, look, split_of, subject_of
 from unitalker.data.importers.stamped import Stamped, on_clock
-from unitalker.data.importers.weights import Range, checked_rate, known_note, spread, usual_rate
+from unitalker.data.importers.weights import Range, arkit52, checked_rate, known_note, spread, usual_rate
 from unitalker.data.views_resample import FILTER
 from unitalker.errors import DataError, UniTalkerError
-from unitalker.rig import builtin_head
 
 NAMES = layout("arkit52").names
-EXPECTED = Expected(
+FACTS = Expected(
     "mediapipe", "arkit52", "weight", 30.0, len(NAMES), source="MediaPipe face landmarker scores"
 )
 
@@ -63,7 +61,7 @@ def run(source: Path, out: Path, options: Options, progress: Progress | None = N
         )
     fps = options.fps or usual_rate((one.tracked.rate, one.tracked.rows) for one in found)
     known = tuple(n for n in NAMES if all(n in one.tracked.names for one in found))
-    corpus = Corpus(out.name, EXPECTED, builtin.weight_annotation("arkit52", builtin_head()), (), fps=fps)
+    corpus = Corpus(out.name, FACTS, arkit52(fps), (), fps=fps)
     corpus.known, corpus.own_card, corpus.problems = known, False, problems
     neutral = bool(options.neutral)
     corpus.notes = [

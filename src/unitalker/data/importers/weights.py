@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from unitalker.annotations.blendshapes import BlendshapeAnnotation
+from unitalker.annotations.layouts import layout
 from unitalker.data.importers.rows import Frames
 from unitalker.data.importers.stamped import changed
 from unitalker.errors import ConfigError, DataError
@@ -18,6 +20,12 @@ from unitalker.motion import by_name
 RATES = (1.0, 240.0)
 HEAD_WEIGHT = 1e-4
 """λ of the paper's Eq. 2 for weights, as its release sets it."""
+
+
+def arkit52(fps: float) -> BlendshapeAnnotation:
+    """The names and unit of the built-in annotation, which is all that a dataset tells of it; what errors on the head's
+    lips need is made by those who measure them."""
+    return BlendshapeAnnotation("arkit52", fps, "weight", layout("arkit52").names)
 
 
 def checked_rate(fps: float | None) -> float | None:
