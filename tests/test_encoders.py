@@ -394,3 +394,9 @@ def test_an_adaptor_before_the_transformer_needs_one_and_no_clock() -> None:
         UniTalkerConfig.parse(data | {"encoder": {"kind": "mini"}})
     with pytest.raises(ConfigError, match="knows no clock"):
         UniTalkerConfig.parse(data | {"encoder": {"kind": "hf"}, "grid": "clock"})
+
+
+@pytest.mark.parametrize("fault", [{"layer_norm_eps": "1e-05"}, {"hidden_size": "wide"}])
+def test_an_architecture_that_the_library_refuses_is_a_sentence(fault: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="none that the transformers library takes.*" + next(iter(fault))):
+        HFEncoder(HFEncoderConfig(name="x", architecture={"model_type": "wavlm"} | fault))

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from unitalker.config import FEATURE_RATE, SAMPLE_RATE, HFEncoderConfig
-from unitalker.errors import ModelError
+from unitalker.errors import ConfigError, ModelError
 from unitalker.models.adaptor import adapt_aligned_rows, frame_mask
 from unitalker.models.padding import group_norm, normalise, trim
 from unitalker.models.presets import Encoder, published
@@ -102,11 +102,20 @@ def _check_kind(kind: object) -> None:
 
 
 def _architecture(config: HFEncoderConfig) -> Any:
-    """The library's config object. Raises ModelError for kinds and rates that are no encoder here."""
+    """The library's config object. Raises ModelError for kinds and rates that are no encoder here, ConfigError for values
+    that the library refuses."""
     data = dict(config.architecture or {})
     kind = data.pop("model_type", None)
     _check_kind(kind)
-    arch = _library().AutoConfig.for_model(kind, **data)
+    from huggingface_hub.errors import StrictDataclassError
+
+    try:
+        arch = _library().AutoConfig.for_model(kind, **data)
+    except (StrictDataclassError, TypeError, ValueError) as fault:
+        raise ConfigError(
+            f"The encoder's architecture is none that the transformers library takes: {' '.join(str(fault).split())} "
+            "(in YAML, 1e-05 is text; write 1.0e-5)."
+        ) from None
     if getattr(arch, "add_adapter", False) or math.prod(arch.conv_stride) * FEATURE_RATE != SAMPLE_RATE:
         raise ModelError(
             f"The encoder {config.name!r} gives features at another rate than {FEATURE_RATE} a second; "

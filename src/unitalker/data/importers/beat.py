@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from unitalker.annotations.builtin import weight_annotation
 from unitalker.annotations.layouts import layout
+from unitalker.data.importers import weights
 from unitalker.data.importers.beat_facts import EXPECTED, Name, parse, split_of
 from unitalker.data.importers.beat_json import Stretch, look, stretch_frames, stretches
 from unitalker.data.importers.corpus import UNUSED, Corpus, Imported, Options, Progress, Take, write_corpus
@@ -23,7 +23,6 @@ from unitalker.data.importers.rows import Frames
 from unitalker.data.importers.textgrid import Word, read_words, words_within
 from unitalker.errors import DataError
 from unitalker.motion import by_name
-from unitalker.rig import builtin_head
 
 NAMES = layout("arkit52").names
 CAPTURED = tuple(name for name in NAMES if name != "tongueOut")
@@ -45,7 +44,7 @@ def run(source: Path, out: Path, options: Options, progress: Progress | None = N
             f"{source} holds no face files of this corpus: .json files called as 1_wayne_0_9_9.json, beside sound of the "
             "same name."
         )
-    card = weight_annotation(EXPECTED.annotation, builtin_head())
+    card = weights.arkit52(EXPECTED.fps)
     corpus = Corpus(out.name, EXPECTED, card, (), known=CAPTURED, own_card=False)
     corpus.problems += _alone(faces, sounds, named)
     takes: list[Take] = []
