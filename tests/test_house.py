@@ -23,7 +23,7 @@ FLOORS = [
     {"motion", "config", "errors", "files", "pickles"},
 ]
 """Rooms from the top of the house to its ground; imports only go down, rooms on one floor don't know each other."""
-OPTIONAL = ("transformers", "espeakng_loader", "tensorboard", "mediapipe")
+OPTIONAL = ("transformers", "espeakng_loader", "tensorboard", "mediapipe", "matplotlib")
 CORPORA = re.compile(
     r"\b(biwi|vocaset|facegood|meshtalk|multiface|ravdess|hdtf|beat2|talkshow)\b", re.IGNORECASE
 )

@@ -22,6 +22,7 @@ EXAMPLES = """Examples:
   unitalker evaluate mini sets/grid --split val
   unitalker evaluate --list
   unitalker evaluate runs/first/model --protocol biwi-testA --data sets/biwi --json figures.json --csv sequences.csv
+  unitalker evaluate mini --protocol open --data sets/mine --report report.html
   unitalker evaluate runs/all/model --protocol a2f-bench --data sets/biwi --data sets/vocaset
   unitalker evaluate --predictions their/result --protocol biwi-testA --data sets/biwi"""
 
@@ -54,6 +55,9 @@ JSON = Parameter(
 )
 CSV = Parameter(name="--csv", help="Write the figures of every sequence to this file.")
 MAPS = Parameter(name="--maps", help="Write velocity and error maps, a number a vertex, to this .npz file.")
+REPORT = Parameter(
+    help="Write a page of figures, maps, curves and sequences to this .html file, which needs no other (plots extra)."
+)
 LIPS = Parameter(
     negative=(),
     show_default=False,
@@ -77,6 +81,7 @@ class Wishes:
     json: Annotated[Path | None, JSON] = None
     csv: Annotated[Path | None, CSV] = None
     maps: Annotated[Path | None, MAPS] = None
+    report: Annotated[Path | None, REPORT] = None
     lips: Annotated[bool, LIPS] = False
     seed: Annotated[int, SEED] = 0
     split: Annotated[str | None, SPLIT] = None
@@ -124,7 +129,7 @@ def _plain(model: str | None, dataset: Path | None, wishes: Wishes) -> int:
     from unitalker.evaluation.report import evaluate as measure
     from unitalker.files import atomic, check_writable
 
-    for name in ("predictions", "regions", "flame", "json", "csv", "maps"):
+    for name in ("predictions", "regions", "flame", "json", "csv", "maps", "report"):
         if getattr(wishes, name) is not None:
             raise ConfigError(f"--{name} needs --protocol; `unitalker evaluate --list` tells them.")
     dataset = dataset or next(iter(wishes.data), None)
@@ -158,9 +163,13 @@ def _by_protocol(model: str | None, folders: tuple[Path, ...], wishes: Wishes) -
     protocol = find_protocol(wishes.protocol or "")
     if wishes.lips and wishes.maps is not None:
         raise ConfigError("--maps are of whole meshes, which --lips does not make; leave one of them out.")
-    for path in (wishes.json, wishes.csv, wishes.maps):
+    for path in (wishes.json, wishes.csv, wishes.maps, wishes.report):
         if path is not None:
             check_writable(path)
+    if wishes.report is not None:
+        from unitalker.evaluation.pages.build import check_ready
+
+        check_ready()
     if wishes.regions is not None and not wishes.regions.is_dir():
         raise DataError(f"There is no folder {wishes.regions} of region lists.")
     datasets: list[Dataset] = [open_dataset(folder) for folder in _expanded(folders)]
@@ -171,7 +180,7 @@ def _by_protocol(model: str | None, folders: tuple[Path, ...], wishes: Wishes) -
             protocol,
             datasets,
             source,
-            Options(wishes.regions, wishes.flame, who, wishes.seed, wishes.lips),
+            Options(wishes.regions, wishes.flame, who, wishes.seed, wishes.lips, wishes.report is not None),
             lambda done, total: tell(done / total, ()),
         )
     print(result.text())
@@ -219,3 +228,7 @@ def _write(result: Result, wishes: Wishes) -> None:
         }
         with atomic(wishes.maps) as draft, draft.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
+    if wishes.report is not None:
+        from unitalker.evaluation.pages.build import write_page
+
+        write_page(result, wishes.report)
