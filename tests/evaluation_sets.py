@@ -64,7 +64,8 @@ def make_set(
         np.savez(folder / "templates.npz", **dict.fromkeys(subjects, template()))
         facts = {"templates": "templates.npz"} | facts
     made = Dataset(
-        folder, facts.pop("name", "toys"), annotation.name, fps, annotation.unit, annotation.names, subjects, tuple(rows),
+        folder, facts.pop("name", "toys"), annotation.name, fps, annotation.unit,
+        () if facts.get("stored") == "codes" else annotation.names, subjects, tuple(rows),
         **facts,
     )  # fmt: skip
     write_manifest(made)

@@ -39,7 +39,8 @@ class Face:
     annotation: whose values (T, D) frames are, in its own unit. moved: values (n, D) → displacements (n, V, 3). vertices: V.
     regions: vertices by region, each with where it comes from in `told`. neutral: subject → (V, 3), None where unknown.
     pair: vertices of the opening, None where the motion has to tell them. jaw: values → jawOpen (n,), for weights.
-    about: what the vertices are. rows: their numbers in the whole mesh, where only the lips are looked at, else None.
+    about: what the vertices are. rows: their numbers in the whole mesh, where only the lips are looked at, else None, and
+    whole: the numbers a frame of that mesh.
     """
 
     annotation: Annotation
@@ -54,6 +55,12 @@ class Face:
     about: str = ""
     notes: list[str] = field(default_factory=list)
     rows: np.ndarray | None = None
+    whole: int = 0
+
+    @property
+    def width(self) -> int:
+        """Numbers a frame of the whole mesh, or of the annotation where it is none."""
+        return self.whole or self.annotation.dim
 
     def numbers(self, listed: np.ndarray) -> np.ndarray:
         """Numbers in the whole mesh of vertices of this face."""
@@ -169,7 +176,14 @@ def _lips(face: Face, annotation: VertexAnnotation) -> Face:
     about = f"{len(rows)} lip vertices of {annotation.name}"
     listed = {"lips": np.arange(len(rows))}
     return replace(
-        face, annotation=few, vertices=len(rows), regions=listed, neutral=neutral, about=about, rows=rows
+        face,
+        annotation=few,
+        vertices=len(rows),
+        regions=listed,
+        neutral=neutral,
+        about=about,
+        rows=rows,
+        whole=annotation.dim,
     )
 
 

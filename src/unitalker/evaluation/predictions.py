@@ -135,9 +135,9 @@ class FromModel:
     def track(self, dataset: Dataset, clip: Clip, style: str, face: Face, fps: float) -> Track:
         """See Source.track."""
         name, own = dataset.annotation, self.annotation(dataset)
-        if own.kind == "vertices" and own.dim != len(dataset.names):
+        if own.kind == "vertices" and own.dim != face.width:
             raise AnnotationError(
-                f"{self.name} makes {own.dim} numbers a frame of {name}, {dataset.name} has {len(dataset.names)}: two meshes "
+                f"{self.name} makes {own.dim} numbers a frame of {name}, {dataset.name} has {face.width}: two meshes "
                 "of one name."
             )
         animator = self._of(own, face)
@@ -214,7 +214,7 @@ class FromFolder:
             stored = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError, TypeError) as fault:
             raise DataError(f"{path.name} is not a readable npy array: {fault}.") from None
-        width = len(dataset.names) if face.annotation.kind == "vertices" else face.annotation.dim
+        width = face.width
         frames = _frames(stored, width, path.name)
         if face.annotation.kind != "vertices":
             return Track(len(frames), lambda part: np.asarray(frames[part], np.float32))
