@@ -77,6 +77,8 @@ class CrossDecoderConfig(AttentionSettings):
     Identity embeddings are as wide as the hidden states.
     """
 
+    reads: ClassVar[tuple[str, ...]] = ("before_transformer", "after_encoder", "after_decoder", "paired")
+
     kind: Literal["transformer_decoder"] = "transformer_decoder"
     layers: int = Field(default=1, ge=1, description="Transformer layers.")
     period: int = Field(default=30, ge=1, description="Frames after which positions repeat.")

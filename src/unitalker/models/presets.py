@@ -89,11 +89,11 @@ def _facediffuser(width: int, steps: int) -> dict[str, Any]:
     }
 
 
-def _faceformer(width: int, period: int, adaptor: str) -> dict[str, Any]:
+def _faceformer(kind: str, width: int, period: int, adaptor: str) -> dict[str, Any]:
     return {
         "encoder": {"kind": "hf", "name": ENCODERS["wav2vec2-base-960h"].name},
         "adaptor": adaptor,
-        "decoder": {"kind": "autoregressive", "width": width, "period": period},
+        "decoder": {"kind": kind, "width": width, "period": period},
     }
 
 
@@ -116,13 +116,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     "unitalker-b": _paper("wavlm-base-plus"),
     "unitalker-l": _paper("wav2vec2-large-xlsr-53"),
     "vanilla": _paper("wavlm-base-plus"),
-    "faceformer-non-autoregressive": {
-        "encoder": {"kind": "hf", "name": ENCODERS["wav2vec2-base-960h"].name},
-        "adaptor": "before_transformer",
-        "decoder": {"kind": "transformer_decoder", "width": 64, "period": 30},
-    },
-    "faceformer": _faceformer(64, 30, "before_transformer"),
-    "faceformer-25": _faceformer(128, 25, "paired"),
+    "faceformer": _faceformer("autoregressive", 64, 30, "before_transformer"),
+    "faceformer-25": _faceformer("autoregressive", 128, 25, "paired"),
+    "faceformer-non-autoregressive": _faceformer("transformer_decoder", 64, 30, "before_transformer"),
+    "faceformer-non-autoregressive-25": _faceformer("transformer_decoder", 128, 25, "paired"),
     "codetalker-motion": _codetalker(1, 6, 30, "before_transformer", _STORE),
     "codetalker-motion-25": _codetalker(1, 12, 25, "paired", _STORE_25),
     "codetalker": _codetalker(2, 6, 30, "before_transformer", _STORE),
@@ -144,9 +141,10 @@ PLAIN = {"pca": False, "warmup_epochs": 0, "pivot": 0.0}
 """Training without what the paper adds: heads of every coordinate, no warm-up, no pivot."""
 TRAINING: dict[str, dict[str, Any]] = {
     "vanilla": PLAIN,
-    "faceformer-non-autoregressive": PLAIN,
     "faceformer": PLAIN,
     "faceformer-25": PLAIN,
+    "faceformer-non-autoregressive": PLAIN,
+    "faceformer-non-autoregressive-25": PLAIN,
     "codetalker-motion": PLAIN | {"optimiser": "adamw", "epochs": 200, "validate_epochs": 10},
     "codetalker-motion-25": PLAIN | {"optimiser": "adamw", "epochs": 200, "validate_epochs": 10},
     "codetalker": PLAIN | {"optimiser": "adamw", "validate_epochs": 10},

@@ -255,13 +255,13 @@ class CrossDecoder(nn.Module):
     def forward(
         self, features: torch.Tensor, identity: torch.Tensor, valid: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Features (B, T, F), identity embeddings (B, width) → (B, T, width).
+        """Features (B, T, F) or two a frame (B, T, 2, F), identity embeddings (B, width) → (B, T, width).
 
         valid: (B, T) bool, the frames that belong to their row. They come first and no frame looks ahead, so the
         others change nothing.
         """
         audio = self.map(features)
-        place = positions(0, audio.shape[1], audio.shape[2], self.period).to(audio)
+        place = positions(0, audio.shape[1], audio.shape[-1], self.period).to(audio)
         x = self.dropout(identity[:, None] + place)
         for layer in self.layers:
             x = layer(x, audio, self.period)

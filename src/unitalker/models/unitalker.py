@@ -157,6 +157,8 @@ class UniTalker(nn.Module):
             return self.adapt(self.decoder(features, identity, own), fps, frames, start, counts)
         if self.config.adaptor == "after_encoder":
             features = self.adapt(features, fps, frames, start, counts)
+        if self.config.adaptor == "paired":
+            features = self.heard(features, fps, frames, counts).features
         own = None
         if isinstance(frames, torch.Tensor):
             own = frame_mask(frames, features.shape[1]).to(features.device)
