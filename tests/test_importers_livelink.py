@@ -194,14 +194,19 @@ def test_timecodes_that_do_not_meet_are_told_and_not_used(tmp_path: Path) -> Non
 
 
 def test_takes_that_are_longer_or_shorter_than_their_sound(tmp_path: Path) -> None:
-    for name, seconds in (("short", 0.6), ("long", 1.7), ("lost", 0.0625)):
-        take(tmp_path / "in" / f"{name}.csv", np.arange(120.0), np.linspace(0, 1, 120))
+    frames = {"short": 120, "long": 120, "longest": 480}
+    for name, seconds in (("short", 0.6), ("long", 1.7), ("longest", 0.5)):
+        count = frames[name]
+        take(tmp_path / "in" / f"{name}.csv", np.arange(float(count)), np.linspace(0, 1, count))
         voice(tmp_path / "in" / f"{name}.wav", seconds + 0.5 if name == "short" else seconds + 1)
     (made,) = import_corpus("livelink", tmp_path / "in", tmp_path / "out")
     assert any("short: the motion is 0.90 s longer than the sound" in n for n in made.notes)
     assert any("long: the sound is 0.70 s longer than the motion" in n for n in made.notes)
     found = clips(made.folder)
     assert len(motion(made.folder, found["short"])) == 66 and len(motion(made.folder, found["long"])) == 120
+    assert any("longest: the motion is 6.50 s longer than the sound" in n for n in made.notes)
+    assert len(motion(made.folder, found["longest"])) == 90
+    assert not made.problems
 
 
 def _cells(path: Path, change) -> None:

@@ -72,7 +72,8 @@ class Take:
 
     motion: opens the frames, which are in the unit of the corpus; it raises a UniTalkerError for what cannot be used.
     start: seconds of the sound before the first frame. stop: where the take ends in a longer sound, None for its end.
-    about: a fact for the clip's notes.
+    about: a fact for the clip's notes. apart: sound and motion were recorded by two devices, started and stopped each by
+    itself, so motion may outlast its sound by any time and is cut.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Take:
     language: str = ""
     words: tuple[tuple[float, float, str], ...] = ()
     about: str = ""
+    apart: bool = False
 
 
 @dataclass
@@ -199,7 +201,7 @@ class _Work:
         notes: list[str] = [*frames.notes]
         try:
             files["audio"], samples, heard = self._sound(take, frames.count, name)
-            count = self._agreed(frames.count, heard, notes)
+            count = self._agreed(take, frames.count, heard, notes)
             files["motion"] = self._motion(frames, count, name)
         except BaseException:
             for file in files.values():
@@ -211,10 +213,10 @@ class _Work:
         told = " ".join([take.about, *notes] if take.about else notes)
         return Clip(name, seconds=seconds, notes=told, **files, **facts)
 
-    def _agreed(self, frames: int, heard: int, notes: list[str]) -> int:
+    def _agreed(self, take: Take, frames: int, heard: int, notes: list[str]) -> int:
         """Frames that have sound. Raises DataError where motion and sound do not belong together."""
         over = frames / self.fps - heard / SAMPLE_RATE
-        if over > BROKEN_SECONDS:
+        if over > BROKEN_SECONDS and not take.apart:
             raise DataError(
                 f"its motion lasts {frames / self.fps:.2f} s, its sound only {heard / SAMPLE_RATE:.2f} s; "
                 "one of the files is not whole, or they are not of one take."

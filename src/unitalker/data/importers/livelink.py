@@ -195,4 +195,6 @@ def _stamped(found: Found, split: str, fps: float, watch: Watch) -> Stamped:
         return watch(spread(frames, recording.names, NAMES))
 
     notes = (*recording.notes, *filter(None, [found.told]))
-    return Stamped(found.name, found.subject, split, found.sound, found.seconds, spans, motion, notes)
+    return Stamped(
+        found.name, found.subject, split, found.sound, found.seconds, spans, motion, notes, apart=True
+    )

@@ -132,7 +132,7 @@ def _is_even(times: np.ndarray, rate: float) -> bool:
 @dataclass(frozen=True)
 class Stamped:
     """A take of which the times are known. spans: its unbroken pieces, on the sound's clock. motion: opens the frames of a
-    piece by its number. seconds: of the sound, None if it does not say. notes: what was found."""
+    piece by its number. seconds: of the sound, None if it does not say. notes: what was found. apart: see `Take`."""
 
     name: str
     subject: str
@@ -142,6 +142,7 @@ class Stamped:
     spans: tuple[Stretch, ...]
     motion: Callable[[int], Frames]
     notes: tuple[str, ...] = ()
+    apart: bool = False
 
     def takes(self, fps: float) -> list[Take]:
         """A take, or one for each piece, with its own stretch of sound; none where nothing stands within the sound."""
@@ -157,7 +158,10 @@ class Stamped:
             whole = n == len(self.spans) - 1 or self.seconds is None or stop > self.seconds
             motion = partial(self._noted, n, () if made else told)
             ends = None if whole else stop
-            made.append(Take(name, self.subject, self.split, self.sound, motion, first / fps, ends))
+            start = first / fps
+            made.append(
+                Take(name, self.subject, self.split, self.sound, motion, start, ends, apart=self.apart)
+            )
         return made
 
     def _noted(self, number: int, notes: tuple[str, ...]) -> Frames:
