@@ -60,7 +60,7 @@ def maps(part: PartResult, name: str) -> str:
         )
         for key, word in (("mean", "mean"), ("std", "standard deviation"))
     ]
-    rows.append(("Error, mean of |x̂ − x|", unit, {name: found["error"]}))
+    rows.append(("Mean error", unit, {name: found["error"]}))
     drawn = "".join(_map_row(view, *row) for row in rows)
     lines = ", ".join(one.replace("_", " ") for one in OUTLINED if one in mesh.regions)
     about = f"Each vertex over all {part.facts['frames']} frames; truth and prediction on one scale."
@@ -85,11 +85,13 @@ def _map_row(view: View, title: str, unit: str, shown: Mapping[str, np.ndarray])
     )
     more = f" (largest {number(scale.largest, 3)})" if scale.cut else ""
     ends = "".join(
-        element("span", plain(one)) for one in (number(scale.low, 3), unit, number(scale.high, 3) + more)
+        element("span", plain(one)) for one in (number(scale.low, 3), number(scale.high, 3) + more)
     )
     ramp = element("div", "", "ramp", style=f"background: linear-gradient(to right, {', '.join(STOPS)})")
     legend = ramp + element("div", ends, "ends")
-    return element("figure", element("figcaption", plain(title)) + element("div", heads, "heads") + legend)
+    return element(
+        "figure", element("figcaption", plain(f"{title}, {unit}")) + element("div", heads, "heads") + legend
+    )
 
 
 def phone_classes(part: PartResult) -> str:
@@ -119,8 +121,7 @@ def chosen(part: PartResult) -> list[tuple[str, Sequence]]:
     ranked = sorted(known, key=lambda one: (-float(ratio(one.sums["lve"])), one.id))
     if not ranked:
         return []
-    places = {"worst": 0, "median": len(ranked) // 2, "best": len(ranked) - 1}
-    taken = {place: word for word, place in reversed(places.items())}
+    taken = {len(ranked) // 2: "median", len(ranked) - 1: "best", 0: "worst"}
     return [(taken[place], ranked[place]) for place in sorted(taken)]
 
 

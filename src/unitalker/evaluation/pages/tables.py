@@ -13,8 +13,11 @@ from unitalker.evaluation.protocols.result import Sequence as Row
 
 HEADLINE = ("lve", "lve_over_rest", "mve", "ufve", "fdd", "opening_r", "closure")
 BY_SEQUENCE = (
-    "lve", "lvd", "lve_over_rest", "mve", "ufve", "fdd", "mod", "opening_r", "opening_lag_ms", "jaw_r", "closure", "jitter",
+    "lve", "lve_over_rest", "mve", "ufve", "fdd", "mod", "opening_r", "opening_lag_ms", "jaw_r", "closure",
 )  # fmt: skip
+BARE = ("r", "ratio", "share")
+"""Units that are told by a column's title."""
+SURE = f"{100 * LEVEL:g} %"
 MOST_ROWS = 2000
 """Sequences that are listed, the worst by LVE; all stand in the CSV file."""
 
@@ -26,7 +29,7 @@ def head(result: Result) -> str:
         "protocol": f"{result.protocol.name}: {result.protocol.about}",
         "source": result.protocol.source,
         "pooling": result.protocol.pooling,
-        "intervals": f"{LEVEL:.0%}, {RESAMPLES} resamples of whole sequences, seed {result.parts[0].seed}",
+        "intervals": f"{SURE}, {RESAMPLES} resamples of whole sequences, seed {result.parts[0].seed}",
     }
     several = len(result.parts) > 1
     differ = [(part.name if several else "", line) for part in result.parts for line in part.differences]
@@ -43,9 +46,11 @@ def head(result: Result) -> str:
     )
 
 
-def _pairs(told: dict[str, object]) -> str:
-    rows = (element("dt", plain(key)) + element("dd", plain(value)) for key, value in told.items())
-    return element("dl", "".join(rows))
+def _pairs(told: dict[str, object], kind: str = "") -> str:
+    rows = (
+        element("div", element("dt", plain(key)) + element("dd", plain(one))) for key, one in told.items()
+    )
+    return element("dl", "".join(rows), kind)
 
 
 def _notice(kind: str, title: str, lines: Sequence[tuple[str, str]]) -> str:
@@ -64,7 +69,8 @@ def facts(part: PartResult) -> str:
         due = told.pop(f"expected_{what}", None)
         if due is not None:
             told[what] = f"{told[what]} (published: {due})"
-    return _pairs({key: f"{value:g}" if isinstance(value, float) else value for key, value in told.items()})
+    shown = {key: f"{value:g}" if isinstance(value, float) else value for key, value in told.items()}
+    return _pairs({key: value for key, value in shown.items() if value is not None}, "facts")
 
 
 def headline(part: PartResult) -> str:
@@ -92,9 +98,10 @@ def _span(figure: Figure, digits: int = 4) -> str:
 
 def figures(part: PartResult) -> str:
     """Every figure with its interval; its formula, source and mask unfold at its name."""
-    heads = ("figure", "value", f"{LEVEL:.0%} interval", "clip mean", "unit", "better", "of")
+    heads = [element("th", one) for one in ("figure", "value", f"{SURE} interval", "clip mean")]
+    heads += [element("th", one, "words") for one in ("unit", "better", "of")]
     rows = [_figure_row(part, figure) for figure in part.figures()]
-    return element("h3", "Figures") + table((element("th", plain(one)) for one in heads), rows, "figures")
+    return element("h3", "Figures") + table(heads, rows, "figures")
 
 
 def _figure_row(part: PartResult, figure: Figure) -> str:
@@ -109,7 +116,8 @@ def _figure_row(part: PartResult, figure: Figure) -> str:
         for key, text in (("formula", metric.formula), ("measured on", where), ("source", metric.source))
     )
     name = element("details", element("summary", plain(metric.title)) + about, title=metric.formula)
-    counted = {"clips": "sequences", "phones": "phones"}.get(metric.pooling, "frames")
+    counted = {"clips": "sequence", "phones": "phone"}.get(metric.pooling, "frame")
+    counted += "" if figure.count == 1 else "s"
     cells = (
         element("th", name, scope="row"),
         element("td", number(figure.value), data_value=repr(figure.value)),
@@ -128,8 +136,12 @@ def sequences(part: PartResult) -> str:
         m for m in METRICS if m.name in BY_SEQUENCE and any(m.sums in one.sums for one in part.sequences)
     ]
     listed = sorted(part.sequences, key=lambda one: -_first(one, there))
-    heads = ["sequence", "subject", "frames", *(f"{m.title}, {part.unit_of(m)}" for m in there)]
-    told = (element("th", element("button", plain(one), type="button")) for one in heads)
+    units = ("" if m.unit in BARE else f", {part.unit_of(m)}" for m in there)
+    heads = ["sequence", "subject", "frames", *(m.title + unit for m, unit in zip(there, units, strict=True))]
+    told = (
+        element("th", element("button", plain(one), type="button"), "words" if one == "subject" else "")
+        for one in heads
+    )
     rows = (_sequence_row(one, there) for one in listed[:MOST_ROWS])
     lost = len(listed) - MOST_ROWS
     more = element("p", f"{lost} more are in the file of --csv.", "small") if lost > 0 else ""
@@ -166,5 +178,6 @@ def masks(part: PartResult) -> str:
         )
         for name, mask in part.masks.items()
     )
-    heads = (element("th", one) for one in ("region", "vertices", "SHA-256 of their numbers", "from"))
+    heads = [element("th", "region"), element("th", "vertices")]
+    heads += [element("th", one, "words") for one in ("SHA-256 of their numbers", "from")]
     return element("h3", "Masks") + table(heads, rows) if part.masks else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from scipy.spatial import cKDTree
 
 from unitalker.errors import DataError
 from unitalker.evaluation.plots.colours import Scale, colours
@@ -15,6 +16,8 @@ from unitalker.export.raster import Corners, nearest
 FINE = 2
 """Points a pixel along each axis."""
 MARGIN = 0.03
+GRID = 4
+"""Points whose vertices count as one place where the width of discs is chosen."""
 SHADE = 0.38
 """How much darker a surface is that is seen edgewise."""
 STANDARD = "+X left, +Y up, +Z front"
@@ -114,8 +117,9 @@ class View:
 
     def _cloud(self) -> None:
         """Points as discs wide enough to touch, the nearer over the farther."""
-        area = float(np.ptp(self.x) * np.ptp(self.y))
-        reach = max(1.0, 0.9 * float(np.sqrt(area / max(len(self.x), 1))))
+        places = np.unique(np.stack([self.x, self.y], 1) // GRID, axis=0) * GRID
+        apart = cKDTree(places).query(places, k=min(3, len(places)))[0][:, -1]
+        reach = min(max(1.0, 0.75 * float(np.percentile(apart, 90))), self._wide / 16)
         steps = np.arange(-int(np.ceil(reach)), int(np.ceil(reach)) + 1)
         across, down = (axis.reshape(-1) for axis in np.meshgrid(steps, steps))
         disc = across**2 + down**2 <= reach**2
