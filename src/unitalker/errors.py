@@ -38,6 +38,10 @@ class ConfigError(UniTalkerError):
     """A setting that does not exist or has a value out of range."""
 
 
+class DivergedError(ConfigError):
+    """A training run whose loss is no number any more."""
+
+
 def unknown(kind: str, name: str, allowed: Iterable[str], limit: int = 8) -> str:
     """Sentence for an unknown name: "There is no annotation 'arkit25'; did you mean 'arkit52'? Known: …".
 

@@ -6,13 +6,18 @@ The differentiable layer is in flame_layer.py; making a model from a rig of blen
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
 
 from unitalker.errors import AnnotationError
 from unitalker.files import atomic
+
+if TYPE_CHECKING:
+    from unitalker.annotations.flame_layer import FlameLayer
 
 SHAPE, EXPRESSION = 300, 100
 BETAS = slice(0, SHAPE + EXPRESSION)
@@ -103,13 +108,20 @@ class FlameModel:
 
         from unitalker.annotations.flame_layer import FlameLayer
 
-        layer = FlameLayer(self, rows)
+        layer = self._whole if rows is None else FlameLayer(self, rows)
         values = np.asarray(values, np.float32)
         with torch.no_grad():
             parts = [
                 layer(torch.from_numpy(values[i : i + chunk])).numpy() for i in range(0, len(values), chunk)
             ]
         return np.concatenate(parts) if parts else np.zeros((0, layer.template.shape[0], 3), np.float32)
+
+    @cached_property
+    def _whole(self) -> FlameLayer:
+        """The layer of all vertices, made once: blocks of frames are shorter than it takes to make."""
+        from unitalker.annotations.flame_layer import FlameLayer
+
+        return FlameLayer(self)
 
 
 def load_flame(path: str | Path) -> FlameModel:

@@ -83,13 +83,14 @@ def synthesize(
     *,
     kinds: Sequence[str] | None = None,
     seconds: float | None = None,
+    subjects: int | None = None,
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
 ) -> list[Path]:
     """Write synthetic datasets into folders of `out_dir` named after them; returns those folders.
 
-    kinds: names of TWINS, default all. seconds: sound in each, default the twin's own. seed: other people and
-    other clips. progress: called with the dataset's name and the share done. A folder's manifest is written last.
+    kinds: names of TWINS, default all. seconds: sound in each, default the twin's own. subjects: people in each at most,
+    default the twin's own number. seed: other people and other clips. progress: called with the dataset's name and the share done. A folder's manifest is written last.
     Raises ConfigError for an unknown name or length, DataError when the TTS extra is missing.
     """
     names = list(kinds) if kinds is not None else list(TWINS)
@@ -98,16 +99,22 @@ def synthesize(
             raise ConfigError(unknown("synthetic dataset", name, TWINS, limit=len(TWINS)))
     if seconds is not None and not 0 < seconds < math.inf:
         raise ConfigError(f"The length of a synthetic dataset must be above 0 seconds, not {seconds}.")
+    if subjects is not None and subjects < 1:
+        raise ConfigError(f"A synthetic dataset needs 1 subject or more, not {subjects}.")
     if seed < 0:
         raise ConfigError(f"The seed of a synthetic dataset must be 0 or more, not {seed}.")
     if any(TWINS[name].kind != "rest" for name in names):
         tts.check_installed()
-    rig = builtin_head()
+    rig, forms = builtin_head(), [_form(TWINS[name], seconds, subjects) for name in names]
     return [
-        _write(Path(out_dir) / name, name, replace(TWINS[name], seconds=seconds or TWINS[name].seconds), rig, seed,
-               progress)
-        for name in names
-    ]  # fmt: skip
+        _write(Path(out_dir) / name, name, form, rig, seed, progress)
+        for name, form in zip(names, forms, strict=True)
+    ]
+
+
+def _form(twin: Twin, seconds: float | None, subjects: int | None) -> Twin:
+    people = min(twin.subjects, subjects or twin.subjects)
+    return replace(twin, seconds=seconds or twin.seconds, subjects=people)
 
 
 def _write(

@@ -51,12 +51,17 @@ def subset(dataset: Dataset, out: Path, fraction: float) -> Dataset:
         mine.sort(key=lambda name: hashlib.sha256(name.encode()).hexdigest())
         chosen |= set(mine[: math.ceil(fraction * len(mine))])
     clips = tuple(c for c in dataset.clips if c.split != "train" or c.id in chosen)
+    return with_clips(dataset, out, clips)
+
+
+def with_clips(dataset: Dataset, out: Path, clips: Sequence[Clip]) -> Dataset:
+    """The dataset with these of its clips, in splits of their own, as a folder whose files are hard links."""
     for place in _files(dataset, clips):
         (out / place).parent.mkdir(parents=True, exist_ok=True)
         link(dataset.path(place), out / place)
     if dataset.cards is not None:
         shutil.copytree(dataset.cards, out / "annotations", dirs_exist_ok=True)
-    made = replace(dataset, folder=out, clips=clips)
+    made = replace(dataset, folder=out, clips=tuple(clips))
     write_manifest(made)
     return made
 

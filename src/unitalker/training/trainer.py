@@ -14,7 +14,7 @@ from torch import nn
 
 from unitalker.annotations.base import Annotation
 from unitalker.config import TrainConfig, UniTalkerConfig
-from unitalker.errors import ConfigError, ModelError
+from unitalker.errors import ConfigError, DivergedError, ModelError
 from unitalker.models import checkpoint
 from unitalker.models.unitalker import UniTalker
 from unitalker.training import optimisation
@@ -144,12 +144,12 @@ class Trainer:
         self.meter.add(figures)
 
     def _move(self) -> None:
-        """One step of the optimiser. Raises ConfigError where gradients are not finite."""
+        """One step of the optimiser. Raises DivergedError where gradients are not finite."""
         scaler = self.precision.scaler
         scaler.unscale_(self.optimiser)
         norm = nn.utils.clip_grad_norm_(self.trained, self.config.clip_norm or math.inf)
         if not scaler.is_enabled() and not torch.isfinite(norm):
-            raise ConfigError(
+            raise DivergedError(
                 f"The loss is not finite at step {self.step}; lower --lr (now {self.config.lr})."
             )
         scaler.step(self.optimiser)
