@@ -48,7 +48,8 @@ _LOOK: Any = {
 }
 _DATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
 _NAMED = re.compile(r' id="(?!p[0-9a-f]{10}|m[0-9a-f]{10})[^"]*"')
-"""Ids in an SVG that nothing refers to (clips and markers are called p… and m…)."""
+_TOLD = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
+"""What a page has no use for: ids that nothing refers to (clips and markers are called p… and m…), addresses."""
 
 
 def check_installed() -> None:
@@ -108,7 +109,7 @@ class Canvas:
     def svg(self) -> str:
         """An `<svg>` element for a page, in which ink has the colour of the page's text."""
         whole = self._saved(".svg").decode("utf-8")
-        element = _NAMED.sub("", whole[whole.index("<svg") :])
+        element = _NAMED.sub("", _TOLD.sub("", whole[whole.index("<svg") :]))
         return element.replace(INK, "currentColor")
 
     def save(self, path: str | Path, dpi: int = 150) -> None:

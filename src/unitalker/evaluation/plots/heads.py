@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from unitalker.errors import DataError
 from unitalker.evaluation.plots.colours import Scale, colours
@@ -118,7 +118,7 @@ class View:
     def _cloud(self) -> None:
         """Points as discs wide enough to touch, the nearer over the farther."""
         places = np.unique(np.stack([self.x, self.y], 1) // GRID, axis=0) * GRID
-        apart = cKDTree(places).query(places, k=min(3, len(places)))[0][:, -1]
+        apart = KDTree(places).query(places, k=min(3, len(places)))[0][:, -1]
         reach = min(max(1.0, 0.75 * float(np.percentile(apart, 90))), self._wide / 16)
         steps = np.arange(-int(np.ceil(reach)), int(np.ceil(reach)) + 1)
         across, down = (axis.reshape(-1) for axis in np.meshgrid(steps, steps))
