@@ -45,14 +45,14 @@ SIZES = {
     "conv_bias": True,
     "vocab_size": 7,
 }
-RECOGNISER = {
+RECOGNISER: dict[str, object] = {
     "name": "tiny",
     "architecture": {"model_type": "wav2vec2"} | SIZES,
     "normalise": True,
     "pretrained": False,
 }
-READING = {"recogniser": RECOGNISER, "letters": 7, "layers": 1, "heads": 8, "inner": 20, "dropout": 0.0}
-DECODER = {"kind": "selftalk", "width": 16, "heads": 4, "dropout": 0.0}
+READING: dict[str, object] = {"recogniser": RECOGNISER, "letters": 7, "layers": 1, "heads": 8, "inner": 20, "dropout": 0.0}
+DECODER: dict[str, object] = {"kind": "selftalk", "width": 16, "heads": 4, "dropout": 0.0}
 
 
 def talker(reading: bool = True, **changes: object) -> tuple[UniTalker, SelfTalk]:
@@ -385,3 +385,25 @@ def test_the_vanilla_recipe_is_the_vanilla_preset() -> None:
     assert preset("vanilla") == preset("unitalker-b")
     text = (RECIPES / "README.md").read_text()
     assert set(re.findall(r"--preset ([\w-]+)", text)) <= set(PRESETS)
+
+
+def test_the_recogniser_begins_with_published_weights(tmp_path: Path) -> None:
+    """A local copy of a recogniser, read by its own library; one that is nowhere is a sentence with the way out."""
+    from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
+
+    theirs = Wav2Vec2ForCTC(Wav2Vec2Config(**SIZES)).eval()  # pyright: ignore[reportArgumentType]
+    theirs.save_pretrained(tmp_path / "letters")
+    for name, fits in ((str(tmp_path / "letters"), True), (str(tmp_path / "nowhere"), False)):
+        told = READING | {"recogniser": RECOGNISER | {"name": name, "pretrained": True, "normalise": False}}
+        model = UniTalker(settings(DECODER | {"reading": told}))
+        assert isinstance(model.decoder, SelfTalk)
+        if not fits:
+            with pytest.raises(ModelError, match=r"--set model\.decoder\.reading\.recogniser\.name=FOLDER"):
+                model.decoder.load_pretrained()
+            continue
+        model.decoder.load_pretrained()
+        assert model.decoder.reader is not None
+        samples = torch.randn(1, 8000) * 0.1
+        with torch.inference_mode():
+            _, letters = model.decoder.reader.recogniser(samples)
+            assert torch.allclose(letters, theirs(samples).logits, atol=1e-5)

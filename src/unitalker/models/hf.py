@@ -125,8 +125,11 @@ def _architecture(config: HFEncoderConfig) -> Any:
     return arch
 
 
-def _fetch(kind: Any, config: HFEncoderConfig, architecture: Any) -> Any:
-    """The library's model of that class with the published weights of `config.name`. Raises ModelError."""
+def _fetch(kind: Any, config: HFEncoderConfig, architecture: Any, place: str = "model.encoder") -> Any:
+    """The library's model of that class with the published weights of `config.name`. place: of its settings in a run's.
+
+    Raises ModelError where they can't be had.
+    """
     known = _known(config.name)
     name = known.name if known else config.name
     try:
@@ -134,7 +137,7 @@ def _fetch(kind: Any, config: HFEncoderConfig, architecture: Any) -> Any:
     except (OSError, ValueError, RuntimeError) as fault:
         raise ModelError(
             f"The weights of {config.name!r} can't be had: {_reason(name, fault)} Give a local folder of them with "
-            "--set model.encoder.name=FOLDER, or begin with random weights by --set model.encoder.pretrained=false."
+            f"--set {place}.name=FOLDER, or begin with random weights by --set {place}.pretrained=false."
         ) from None
     missing = sorted(k for k in told["missing_keys"] if k.rpartition(".")[2] not in UNTRAINED)
     if missing:
@@ -269,7 +272,7 @@ class Recogniser(nn.Module):
         architecture = deepcopy(encoder.model.config)
         architecture.vocab_size = self.letters.out_features
         kind = getattr(_library(), KINDS[architecture.model_type].replace("Model", "ForCTC"))
-        found = _fetch(kind, encoder.config, architecture)
+        found = _fetch(kind, encoder.config, architecture, "model.decoder.reading.recogniser")
         encoder.model.load_state_dict(found.base_model.state_dict())
         self.letters.load_state_dict(found.lm_head.state_dict())
 

@@ -27,7 +27,7 @@ class LipReader(nn.Module):
         from unitalker.models.hf import Recogniser
 
         self.config = config
-        self.recogniser = Recogniser(config.recogniser, config.letters).requires_grad_(False)
+        self.recogniser = Recogniser(config.recogniser, config.letters).requires_grad_(False).eval()
         width = self.recogniser.encoder.size
         self.columns = {name: _columns(lips.get(name), dim) for name, dim in heads.items()}
         self.lips = nn.ModuleDict({name: nn.Linear(len(c), width) for name, c in self.columns.items()})
