@@ -14,6 +14,8 @@ from unitalker.evaluation.plots.canvas import AMBER, BLUE, GREY, INK, RED, TEAL,
 
 SHOWN_S = 6.0
 """Seconds of a clip that are drawn: of a longer one those in which the captured mouth moves most."""
+LETTER = 0.0065
+"""Share of a chart's width that a letter of what is spoken takes; what has less room is not written."""
 SERIES = (RED, BLUE, TEAL, AMBER, GREY)
 _MARKED = {BILABIALS: AMBER, LABIODENTALS: TEAL, OPEN: BLUE}
 _SOUND = "#8a8f98"
@@ -100,8 +102,9 @@ def _spoken(canvas: Canvas, shown: Opening, span: tuple[float, float]) -> None:
         )
         if kind in _MARKED:
             canvas.axes[0].axvspan(start, end, color=_MARKED[kind], alpha=0.12, linewidth=0)
-        middle = (max(start, span[0]) + min(end, span[1])) / 2
-        canvas.text(strip, middle, 0.5, symbol, ha="center", va="center", fontsize=7.5, clip_on=True)
+        first, last = max(start, span[0]), min(end, span[1])
+        if last - first > LETTER * len(symbol) * (span[1] - span[0]):
+            canvas.text(strip, (first + last) / 2, 0.5, symbol, ha="center", va="center", fontsize=7.5)
 
 
 @styled
