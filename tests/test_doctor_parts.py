@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doctor_sets import FPS, NAMES, RATE, heard, late, write_set
+from unitalker.annotations.layouts import mirrored_name
 from unitalker.data.dataset import open_dataset
 from unitalker.data.shards import write_shards
 from unitalker.errors import DataError
@@ -259,3 +260,28 @@ def test_a_cut_is_a_jump_of_all_numbers_and_a_blink_is_none() -> None:
     held = cut.copy()
     held[80:90] = held[80]
     assert frames.jumps(held)[90] == -1 and (frames.jumps(np.zeros((50, 3))) == -1).all()
+
+
+def test_a_pair_of_sides_is_told_by_how_far_each_goes() -> None:
+    names = ("mouthSmileLeft", "mouthSmileRight", "browDownLeft", "browDownRight", "eyeLookInLeft")
+    values = np.tile([0.3, 0.1, 0.001, 0.004, 0.9], (40, 1))
+    assert levels.sides(values, names) == pytest.approx([0.5, 0.0])
+    assert levels.sides(values[:, [1, 0, 2, 3, 4]], names) == pytest.approx([-0.5, 0.0])
+    assert levels.sides(7 * values, names)[0] == pytest.approx(0.5)
+
+
+def test_an_even_face_says_nothing_of_its_sides_and_a_leaning_one_does(tmp_path: Path) -> None:
+    order = [NAMES.index(mirrored_name(name)) for name in NAMES]
+    spoilt = {1: lambda m, s: (m[:, order], s)}
+    leaning = examine(write_set(tmp_path / "leaning", spoilt, clips=6), heard)
+    scores = [s.numbers["mirror_nats"] for s in leaning.sequences]
+    assert scores[1] < -5 and min(scores[:1] + scores[2:]) > 5
+    assert leaning.sequences[0].numbers["mirror_worth_nats"] > 5
+
+    def even(motion: np.ndarray, sound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return (motion + motion[:, order]) / 2, sound
+
+    faces = examine(write_set(tmp_path / "even", dict.fromkeys(range(6), even), clips=6), heard)
+    assert max(abs(s.numbers["mirror_worth_nats"]) for s in faces.sequences) < 1
+    few = examine(write_set(tmp_path / "few", spoilt, clips=3), heard)
+    assert "mirror_nats" not in few.sequences[1].numbers

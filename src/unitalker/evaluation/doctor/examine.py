@@ -17,10 +17,10 @@ from unitalker.evaluation.doctor.sequence import Predictor, Sequence, look
 from unitalker.evaluation.doctor.slip import slip
 
 COMPANY = 5
-"""Clips of a subject from which on its leaning to one side can be known."""
-STEADY, LEANINGS, LEAST_LEAN = 0.5, 4, 0.002
-"""How much more often than not a pair of channels must lean one way, how many such pairs there must be, and the mean
-difference that is one."""
+"""Clips of a subject from which on its usual reach can be known."""
+FEW, STRAY, MOST_NATS = 4, 0.02, 6.0
+"""Clips of a subject from which on its leaning to one side can be known; how much a pair's leaning differs from clip to
+clip at least; and the most that one pair can say."""
 LEAST_AROUND = 0.02
 """Least deviation of the largest jumps of clips."""
 
@@ -121,20 +121,20 @@ def _usual(seen: list[Sequence]) -> None:
 
 
 def _mirrors(members: list[Sequence]) -> None:
-    """Share of a subject's leanings to one side that a clip has, less those that it has reversed: −1 … 1. A leaning is
-    a pair of channels of which nearly all clips prefer the same side."""
-    known = [s for s in members if s.sides is not None]
-    if len(known) < COMPANY:
+    """Nats by which a clip leans as the subject's others do rather than the other way, and what such a clip usually has:
+    with a leaning d of a pair, and μ ± σ of the other clips, 2 d μ / σ², over all pairs. The median and the median
+    deviation stand for μ and σ, for some of the others may be turned too."""
+    known = [(s, s.sides) for s in members if s.sides is not None and len(s.sides)]
+    if len(known) < FEW:
         return
-    lean = np.sign(
-        [np.where(np.abs(s.sides) > LEAST_LEAN, s.sides, 0.0) for s in known if s.sides is not None]
-    )
-    steady = np.abs(lean.mean(0)) >= STEADY
-    if steady.sum() < LEANINGS:
-        return
-    scores = (lean * np.sign(lean.mean(0)))[:, steady].mean(1)
-    for one, score in zip(known, scores, strict=True):
-        one.numbers["mirror_score"] = float(score)
+    leanings = np.stack([sides for _, sides in known])
+    for place, (one, own) in enumerate(known):
+        others = np.delete(leanings, place, axis=0)
+        usual = np.median(others, axis=0)
+        spread = 1.4826 * np.median(np.abs(others - usual), axis=0)
+        power = np.square(spread) * (1 + 1 / len(others)) + STRAY**2
+        one.numbers["mirror_nats"] = float(np.clip(2 * own * usual / power, -MOST_NATS, MOST_NATS).sum())
+        one.numbers["mirror_worth_nats"] = float(np.minimum(2 * np.square(usual) / power, MOST_NATS).sum())
 
 
 def _by_subject(seen: list[Sequence]) -> dict[str, list[Sequence]]:

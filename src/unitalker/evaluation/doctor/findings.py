@@ -37,7 +37,7 @@ class Limits:
     jitter_ratio: float = 2.5
     reach_ratio: float = 5.0
     still_share: float = 0.05
-    mirror_score: float = -0.5
+    mirror_nats: float = -5.0
     gaze_agreement: float = 0.0
 
 
@@ -67,7 +67,8 @@ def judge(seen: Sequence, dataset: Dataset, limits: Limits) -> list[Finding]:
         return [*_files(seen), *_weights(seen, set(), limits)]
     found = [*_files(seen), *_sound(seen, limits), *_size(seen, dataset, limits), *_time(seen, limits)]
     found += _frames(seen, {f.kind for f in found}, limits)
-    found += [*_weights(seen, {f.kind for f in found}, limits), *_sides(seen, limits)]
+    found += _weights(seen, {f.kind for f in found}, limits)
+    found += _sides(seen, {f.kind for f in found}, limits)
     order = (EXCLUDE, SHIFT, KEEP)
     return sorted(found, key=lambda f: order.index(f.decision))
 
@@ -169,10 +170,10 @@ def _weights(seen: Sequence, known: set[str], limits: Limits) -> Iterator[Findin
         )
 
 
-def _sides(seen: Sequence, limits: Limits) -> Iterator[Finding]:
+def _sides(seen: Sequence, known: set[str], limits: Limits) -> Iterator[Finding]:
     n = seen.numbers
-    if n.get("mirror_score", 1.0) < limits.mirror_score:
-        text = f"Left and right have changed places: the face leans opposite to the subject's other clips ({n['mirror_score']:.2f})."
+    if not known & {"range", "scale"} and n.get("mirror_nats", 0.0) < limits.mirror_nats:
+        text = f"Left and right have changed places: the face leans opposite to the subject's other clips ({n['mirror_nats']:.0f} nats)."
         yield Finding("sides", text, EXCLUDE)
     elif n.get("gaze_agreement", 1.0) < limits.gaze_agreement:
         text = f"The eyes turn against each other ({n['gaze_agreement']:.2f}): channels of left and right have changed places."

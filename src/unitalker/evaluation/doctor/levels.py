@@ -17,6 +17,8 @@ FLAT_SAMPLES, FLAT_FRAMES, FLATS = 3, 2, 2
 """A cut sound stays at its peak for so many samples; a cut weight for so many frames, so many times."""
 MOVING = 0.02
 """Standard deviation from which on a weight is looked at."""
+RESTS = 0.005
+"""Mean of a weight up to which it is at rest."""
 FULL = 0.999
 """A weight from here on is at its bound."""
 MARGIN = 0.05
@@ -93,9 +95,12 @@ def _is_left(name: str, other: str) -> bool:
 
 
 def sides(values: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """(P,) mean of left minus right of each pair of channels over the frames."""
+    """(P,) of each pair of channels how much further the left one is open than the right one over the frames, as a share
+    of both together: -1 … 1, 0 where both are at rest."""
     pairs = side_pairs(names)
-    return np.array([float(values[:, a].mean() - values[:, b].mean()) for a, b in pairs])
+    left, right = (np.array([np.maximum(values[:, pair[k]], 0).mean() for pair in pairs]) for k in (0, 1))
+    moves = np.maximum(left, right) > RESTS
+    return np.where(moves, (left - right) / np.maximum(left + right, 1e-9), 0.0)
 
 
 def gaze_agreement(values: np.ndarray, names: Sequence[str]) -> float | None:

@@ -53,9 +53,10 @@ MEASURES: dict[str, tuple[str, str]] = {
     "reach": ("stored unit", "1st to 99th percentile of the number that moves most (FLAME: of the jaw)"),
     "reach_ratio": ("ratio", "reach over the usual of the subject, or of the dataset"),
     "amplitude": ("cm or stored unit", "mean absolute deviation of the mouth's opening"),
-    "mirror_score": (
-        "-1 … 1",
-        "share of the subject's leanings to a side that the clip has, less those reversed",
+    "mirror_nats": ("nats", "how much rather the clip leans as the subject's others do than the other way"),
+    "mirror_worth_nats": (
+        "nats",
+        "what a clip of the subject usually has of it: below 5 an exchange is not to be seen",
     ),
     "gaze_agreement": ("-1 … 1", "whether the eyes turn together"),
     "not_finite_frames": ("frames", "frames with NaN or infinite numbers"),
