@@ -236,3 +236,12 @@ def test_the_command_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert bool(tree.all("img")) == (not extra), "--lips makes no meshes, so no maps"
     assert main(["evaluate", "mini", str(data.folder), "--report", str(tmp_path / "no.html")]) == 2
     assert "--report needs --protocol" in capsys.readouterr().err
+
+
+def test_long_lists_unfold_but_never_differences(made: Result) -> None:
+    lines = [f"note {k}." for k in range(40)]
+    part = type(made.parts[0])(**{**vars(made.parts[0]), "differences": lines, "problems": lines})
+    tree = Tree(page(type(made)(made.protocol, made.about, [part], []))).open[0]
+    differs, gone = (n for n in tree.all("div") if n.attributes.get("class", "").startswith("notice"))
+    assert not differs.all("details") and len(differs.all("li")) == 40
+    assert gone.all("summary")[0].words == "34 more" and len(gone.all("li")) == 40
