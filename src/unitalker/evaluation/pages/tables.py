@@ -15,6 +15,8 @@ HEADLINE = ("lve", "lve_over_rest", "mve", "ufve", "fdd", "opening_r", "closure"
 BY_SEQUENCE = (
     "lve", "lve_over_rest", "mve", "ufve", "fdd", "mod", "opening_r", "opening_lag_ms", "jaw_r", "closure",
 )  # fmt: skip
+MOST_LINES = 6
+"""Notes and things left out that are told at once; the others unfold. Differences from the protocol are all told."""
 BARE = ("r", "ratio", "share")
 """Units that are told by a column's title."""
 SURE = f"{100 * LEVEL:g} %"
@@ -56,10 +58,14 @@ def _pairs(told: dict[str, object], kind: str = "") -> str:
 def _notice(kind: str, title: str, lines: Sequence[tuple[str, str]]) -> str:
     if not lines:
         return ""
-    items = (
+    items = [
         element("li", (element("b", plain(who)) + " " if who else "") + plain(line)) for who, line in lines
-    )
-    return element("div", element("h3", plain(title)) + element("ul", "".join(items)), f"notice {kind}")
+    ]
+    most = len(items) if kind == "differs" or len(items) <= MOST_LINES + 1 else MOST_LINES
+    told = element("h3", plain(title)) + element("ul", "".join(items[:most]))
+    if more := items[most:]:
+        told += element("details", element("summary", f"{len(more)} more") + element("ul", "".join(more)))
+    return element("div", told, f"notice {kind}")
 
 
 def facts(part: PartResult) -> str:
