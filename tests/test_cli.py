@@ -1,14 +1,18 @@
 """The command line: what it refuses, before any work, and how; then real runs through the shipped model."""
 
 import os
+import shlex
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import unitalker
 from unitalker.cli import main
+from unitalker.cli.app import app
 from unitalker.cli.plan import plan
 from unitalker.errors import UniTalkerError
 
@@ -122,6 +126,39 @@ def test_usage_names_the_positional_arguments(capsys, verb):
     named = usage.rpartition("[")[2].rstrip(".]")
     assert usage.startswith(f"Usage: unitalker {verb} ") and named != "ARGS"
     assert any(line.lstrip("│* ").startswith(named) for line in rest.splitlines())
+
+
+def examples() -> dict[str, str]:
+    """Module and name → a text of examples in the help."""
+    found = {}
+    for path in sorted((Path(unitalker.__file__).parent / "cli").glob("*.py")):
+        module = import_module(f"unitalker.cli.{path.stem}") if path.stem not in ("__main__", "app") else None
+        texts = {n: t for n, t in vars(module).items() if n.endswith("EXAMPLES")} if module else {}
+        found |= {f"{path.stem}.{name}": text for name, text in texts.items()}
+    return found
+
+
+@pytest.mark.parametrize("text", [pytest.param(t, id=n) for n, t in examples().items()])
+def test_examples_can_be_copied_into_a_shell(text: str) -> None:
+    """Lines fit a terminal of 80, bash reads them, and each is a command of ours with flags that it has."""
+    body = text.removeprefix("Examples:\n").partition("\n\n")[0]
+    assert max(map(len, body.splitlines())) <= 79
+    assert subprocess.run(["bash", "-n"], input=body, text=True, check=False).returncode == 0
+    for line in body.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if not words:
+            continue
+        assert words[0] == "unitalker", line
+        verbs, tree = [], app
+        for word in words[1:]:
+            if word not in tree:
+                break
+            verbs.append(word)
+            tree = tree[word]
+        assert verbs, line
+        flags = {w.partition("=")[0] for w in words if w.startswith("-") and not w[1:].isdigit()}
+        known = {n for a in tree.assemble_argument_collection() for n in a.names}
+        assert flags <= known, (line, flags - known)
 
 
 def test_help_names_every_verb(capsys):

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 EXAMPLES = """Examples:
   unitalker data annotate interview.mp4 -o sets/anna --subject anna
-  unitalker data annotate takes/*.mov -o sets/takes --tracker-model face_landmarker.task
-  unitalker data annotate film.mkv -o sets/film --flame my_tracker.flame:make --fps 30"""
+  unitalker data annotate takes/*.mov -o sets/takes \\
+      --tracker-model face_landmarker.task
+  unitalker data annotate film.mkv -o sets/film \\
+      --flame my_tracker.flame:make --fps 30"""
 
 VIDEOS = Parameter(help="Videos with sound, one face in each.")
 OUTPUT = Parameter(name=("--output", "-o"), help="New folder for the dataset.")

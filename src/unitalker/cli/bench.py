@@ -12,8 +12,10 @@ from cyclopts import Parameter
 from unitalker.errors import ConfigError
 
 EXAMPLES = """Examples:
-  unitalker bench data-efficiency --data sets/mine --model mini -o runs/efficiency
-  unitalker bench data-efficiency --data sets/mine -o runs/quick --fractions 1,0.5 --set steps=200"""
+  unitalker bench data-efficiency --data sets/mine --model mini \\
+      -o runs/efficiency
+  unitalker bench data-efficiency --data sets/mine -o runs/quick \\
+      --fractions 1,0.5 --set steps=200"""
 
 DATA = Parameter(help="Dataset folder with training and validation clips.")
 MODEL = Parameter(help="The model whose encoder is compared with a random one.")

@@ -12,7 +12,8 @@ from unitalker.cli.progress import bar
 
 EXAMPLES = """Examples:
   unitalker data build-open sets/open --source recordings
-  unitalker data build-open sets/open --source recordings --rig ict_narrowface.npz
+  unitalker data build-open sets/open --source recordings \\
+      --rig ict_narrowface.npz
   unitalker data build-open sets/open-small --source recordings --quick"""
 
 SOURCE = Parameter(

@@ -19,15 +19,19 @@ SYNTHESIZE_EXAMPLES = """Examples:
   unitalker data synthesize --list
   unitalker data synthesize sets/
   unitalker data synthesize sets/ --only syn-d3 --seconds 3600 --seed 1
-  unitalker data synthesize --like biwi made-up/biwi    (a small corpus in that layout, to try `data import` on)"""
+  # a small corpus in that layout, to try `data import` on
+  unitalker data synthesize --like biwi made-up/biwi"""
 
 IMPORT_EXAMPLES = """Examples:
   unitalker data import grid downloads/grid_s1 sets/grid
   unitalker data import facegood downloads/facegood sets/facegood
   unitalker data import biwi downloads/BIWI sets/biwi
-  unitalker data import unitalker-v1 downloads/unitalker_data_release_V1 -o sets/release
-  unitalker data import flame downloads/generic_model.pkl flame.npz    (FLAME's model, a file)
-  unitalker data import folder my_takes sets/mine --fps 30 --unit mm    (take1.wav with take1.npy, …)
+  unitalker data import unitalker-v1 downloads/unitalker_data_release_V1 \\
+      -o sets/release
+  # FLAME's model, a file
+  unitalker data import flame downloads/generic_model.pkl flame.npz
+  # take1.wav with take1.npy, …
+  unitalker data import folder my_takes sets/mine --fps 30 --unit mm
   unitalker data import folder live_link sets/anna --annotation arkit52"""
 
 SHARD_EXAMPLES = """Examples:
@@ -37,7 +41,9 @@ SHARD_EXAMPLES = """Examples:
 
 PCA_EXAMPLES = """Examples:
   unitalker data pca sets/faces -o sets/faces-pca
-  unitalker data pca sets/more -o sets/more-pca --card sets/faces-pca/annotations/faces.json    (the same basis)
+  # the same basis
+  unitalker data pca sets/more -o sets/more-pca \\
+      --card sets/faces-pca/annotations/faces.json
   unitalker train --data sets/faces-pca -o runs/first"""
 
 OUT = Parameter(help="Folder to make the datasets in, one folder each.")

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 EXAMPLES = """Examples:
   unitalker data doctor sets/anna
   unitalker data doctor sets/anna --json anna.json --plots anna-plots
-  unitalker data doctor sets/anna --write sets/anna-curated    (late clips shifted, broken ones left out; why: decisions.json)
+  # late clips shifted, broken ones left out; why: decisions.json
+  unitalker data doctor sets/anna --write sets/anna-curated
   unitalker data doctor sets/vocaset --against vocaset"""
 
 JSON = Parameter(name="--json", help="Write every number of every clip to this .json file.")

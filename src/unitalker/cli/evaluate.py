@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 EXAMPLES = """Examples:
   unitalker evaluate mini sets/grid --split val
   unitalker evaluate --list
-  unitalker evaluate runs/first/model --protocol biwi-testA --data sets/biwi --json figures.json --csv sequences.csv
-  unitalker evaluate mini --protocol open --data sets/mine --report report.html
-  unitalker evaluate runs/all/model --protocol a2f-bench --data sets/biwi --data sets/vocaset
-  unitalker evaluate --predictions their/result --protocol biwi-testA --data sets/biwi"""
+  unitalker evaluate runs/first/model --protocol biwi-testA \\
+      --data sets/biwi --json figures.json --csv sequences.csv
+  unitalker evaluate mini --protocol open --data sets/mine \\
+      --report report.html
+  unitalker evaluate runs/all/model --protocol a2f-bench --data sets/biwi \\
+      --data sets/vocaset
+  unitalker evaluate --predictions their/result --protocol biwi-testA \\
+      --data sets/biwi"""
 
 PARTIAL = 1
 """Exit code when sequences were left out because they are missing or broken."""

@@ -15,13 +15,17 @@ if TYPE_CHECKING:
     from unitalker.config import UniTalkerConfig
 
 EXAMPLES = """Examples:
-  unitalker import UniTalker-B-D0-D7.pt --data-root unitalker_data_release_V1 -o models/base
+  unitalker import UniTalker-B-D0-D7.pt \\
+      --data-root unitalker_data_release_V1 -o models/base
   unitalker import UniTalker-L-D0-D7.pt -o models/large
-  unitalker import vocaset.pth --kind faceformer --templates templates.pkl -o models/faceformer
-  unitalker import biwi_stage2.pth.tar --kind codetalker --stage1 biwi_stage1.pth.tar --subjects F2,F3,F4,M3,M4,M5 \
-    --templates templates.pkl -o models/codetalker
+  unitalker import vocaset.pth --kind faceformer --templates templates.pkl \\
+      -o models/faceformer
+  unitalker import biwi_stage2.pth.tar --kind codetalker \\
+      --stage1 biwi_stage1.pth.tar --subjects F2,F3,F4,M3,M4,M5 \\
+      --templates templates.pkl -o models/codetalker
   unitalker animate speech.wav --model models/base -o face.glb
-  unitalker animate speech.wav --model models/base --annotation BIWI_23370_vertices --identity D0/1 -o x.npz
+  unitalker animate speech.wav --model models/base \\
+      --annotation BIWI_23370_vertices --identity D0/1 -o x.npz
 
 Nothing is downloaded. docs/released.md tells what the numbers mean and how they compare with the release's own,
 docs/baselines.md the same for the other kinds."""

@@ -14,12 +14,14 @@ from unitalker.cli.progress import bar
 
 BUILD_EXAMPLES = """Examples:
   unitalker study build mini runs/mine --audio sounds/ -o study/
-  unitalker study build mini films-of-another-tool/ --audio sounds/ --annotation-a arkit52 -o study/
+  unitalker study build mini films-of-another-tool/ --audio sounds/ \\
+      --annotation-a arkit52 -o study/
 
 Send index.html to the people, keep study.json: it tells which side is which."""
 SCORE_EXAMPLES = """Examples:
   unitalker study score answers.json --key study/study.json
-  unitalker study score answers/*.json --key study/study.json --json preferences.json"""
+  unitalker study score answers/*.json --key study/study.json \\
+      --json preferences.json"""
 
 SYSTEM = Parameter(
     help="A model's name or folder; or a folder with a film (.mp4) or motion (.npz, .json, .csv) for each sound, by name."

@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 
 EXAMPLES = """Examples:
   unitalker train --data sets/grid --data sets/synthetic:2 -o runs/first
-  unitalker train recipe.yaml -o runs/second --set lr=5e-4 --set augment.noise=0.3
-  unitalker train -o runs/second          (goes on after a stop)
-  unitalker train --preset unitalker-b --data sets/a --data sets/b -o runs/paper
-  unitalker train --finetune mini --data sets/anna -o runs/anna               (an annotation that mini knows)
-  unitalker train --new-head mine --data my_takes --fps 30 -o runs/mine       (one that no model knows)
+  unitalker train recipe.yaml -o runs/second --set lr=5e-4 \\
+      --set augment.noise=0.3
+  # goes on after a stop
+  unitalker train -o runs/second
+  unitalker train --preset unitalker-b --data sets/a --data sets/b \\
+      -o runs/paper
+  # an annotation that mini knows
+  unitalker train --finetune mini --data sets/anna -o runs/anna
+  # one that no model knows
+  unitalker train --new-head mine --data my_takes --fps 30 -o runs/mine
   unitalker animate speech.wav --model runs/second/model -o face.glb"""
 
 STOPPED = 3

@@ -15,13 +15,17 @@ from unitalker.cli.progress import bar
 EXAMPLES = """Examples:
   unitalker data view sets/anna -o sets/anna-mirrored --mirror
   unitalker data view sets/anna -o sets/anna-30 --fps 30 --loudness -23
-  unitalker data view sets/mine -o sets/mine-m --scale 0.001    (mm to m, where the dataset has its own card)
+  # mm to m, where the dataset has its own card
+  unitalker data view sets/mine -o sets/mine-m --scale 0.001
   unitalker data view sets/mine -o sets/positions --over zero"""
 
 UNIFY_EXAMPLES = """Examples:
-  unitalker data unify sets/mine -o sets/mine-face                     (registers the two neutral faces)
-  unitalker data unify sets/grid -o sets/grid-face                     (weights drive the built-in head)
-  unitalker data unify sets/mine -o sets/mine-head --to head --correspondence mine-to-head.npz"""
+  # registers the two neutral faces
+  unitalker data unify sets/mine -o sets/mine-face
+  # weights drive the built-in head
+  unitalker data unify sets/grid -o sets/grid-face
+  unitalker data unify sets/mine -o sets/mine-head --to head \\
+      --correspondence mine-to-head.npz"""
 
 TO = Parameter(help="Topology: face or head (built in), or an annotation card (.json) of vertices.")
 FILE = Parameter(
