@@ -152,7 +152,12 @@ def test_another_weight_layout_is_scored_through_both_heads(tmp_path: Path) -> N
 def test_an_annotation_nobody_knows_is_scored_by_channel(tmp_path: Path) -> None:
     dummy = BlendshapeAnnotation("dummy", 25.0, "weight", ("alpha", "beta"))
     echo = _Echo(_write(tmp_path, dummy, _walks(2)), dummy, offset=0.25)
-    figures = evaluate(echo, tmp_path).groups["dummy"]
+    report = evaluate(echo, tmp_path)
+    figures = report.groups["dummy"]
+    assert (
+        figures["rms"] == pytest.approx(0.25, abs=0.01)
+        and "RMS error of all channels, weight" in report.table()
+    )
     assert figures["channels"] == pytest.approx({"alpha": 1, "beta": 1}, abs=0.01)
     assert figures["rmse"] == pytest.approx({"alpha": 0.25, "beta": 0.25}, abs=0.01)
 
@@ -190,7 +195,7 @@ def test_flame_numbers_are_compared_as_meshes(tmp_path: Path) -> None:
 
 def test_a_report_of_vertices_prints_its_units() -> None:
     report = Report({"dataset": "d"}, {"v": {"unit": "mm", "mve": 0.5, "lve": 2.0}})
-    assert "MVE, u" in report.table() and "mm" in report.table()
+    assert "MVE, mm" in report.table() and "LVE, mm²" in report.table()
 
 
 def test_broken_manifests_are_told(tmp_path: Path) -> None:

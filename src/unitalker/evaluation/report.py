@@ -209,6 +209,7 @@ def _rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, label in _PLAIN.items():
         if name in figures:
             value = figures[name]
+            label = label.format(unit=figures.get("unit", "u"))
             rows.append((label, f"{value:.4g}" if isinstance(value, float) else str(value)))
     if figures.get("channels"):
         listed = sorted(figures["channels"].items(), key=lambda item: -item[1])
@@ -222,10 +223,10 @@ _PLAIN = {
     "lve_over_rest": "LVE over a resting face's",
     "lve_over_loudness_jaw": "LVE over a loudness jaw's",
     "frames": "frames",
-    "unit": "unit u of the figures below",
-    "lve": "LVE, u² (max squared, mean of frames)",
-    "lvd": "LVD, u",
-    "mve": "MVE, u",
-    "ufve": "UFVE, u",
-    "fdd": "FDD, u² (signed)",
+    "rms": "RMS error of all channels, {unit}",
+    "lve": "LVE, {unit}² (max squared, mean of frames)",
+    "lvd": "LVD, {unit}",
+    "mve": "MVE, {unit}",
+    "ufve": "UFVE, {unit}",
+    "fdd": "FDD, {unit}² (signed)",
 }

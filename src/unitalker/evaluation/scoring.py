@@ -156,7 +156,7 @@ class ChannelScorer:
         self.pairs.append((case.truth, metrics.sample_at(moved, case.prediction.fps, case.times)))
 
     def result(self) -> dict[str, Any]:
-        """{"channels": name → r, "rmse": name → error in the channel's unit} and counts."""
+        """{"channels": name → r, "rmse": name → error in the channel's unit, "rms": of all channels} and counts."""
         names = self.pairs[0][0].names
         truth, moved = [t.values for t, _ in self.pairs], [m for _, m in self.pairs]
         r, rmse = {}, {}
@@ -165,7 +165,9 @@ class ChannelScorer:
                 r[name] = metrics.pooled_correlation([t[:, k] for t in truth], [m[:, k] for m in moved])
             gap = np.concatenate([t[:, k] - m[:, k] for t, m in zip(truth, moved, strict=True)])
             rmse[name] = float(np.sqrt(np.mean(gap**2)))
-        return {"clips": len(self.pairs), "frames": sum(map(len, truth)), "channels": r, "rmse": rmse}
+        every = float(np.sqrt(np.mean(np.square(list(rmse.values())))))
+        counts = {"clips": len(self.pairs), "frames": sum(map(len, truth)), "unit": self.pairs[0][0].unit}
+        return counts | {"channels": r, "rmse": rmse, "rms": every}
 
 
 def rest_sounds(rate: int = 16000, seconds: float = 4.0) -> dict[str, np.ndarray]:
