@@ -18,6 +18,8 @@ QUIET = 20.0
 """Percentile of the third differences that tells the noise: talking adds to the others."""
 AGREED = 70.0
 """Percentile of the numbers of a frame that tells how far all of them jump: a blink or a plosive moves fewer."""
+LEAST_OFF = 0.02
+"""Share of a number's deviation that a large step of it has at least, however often it rests."""
 LONG_S = 0.1
 """Seconds of unchanged frames that are a freeze; shorter ones are repeated frames."""
 
@@ -86,8 +88,10 @@ def jumps(some: np.ndarray) -> np.ndarray:
     step = np.diff(moving, axis=0)
     off = np.abs(step[1:-1] - (step[:-2] + step[2:]) / 2)
     lively = np.median(off, axis=0) > 0
-    off = off[:, lively] if lively.sum() >= 3 else off
-    shares = (off + 1e-9) / (np.percentile(off, LIVELY, axis=0) + 1e-9)
+    enough = lively.sum() >= 3
+    off, moving = (off[:, lively], moving[:, lively]) if enough else (off, moving)
+    usual = np.maximum(np.percentile(off, LIVELY, axis=0), LEAST_OFF * moving.std(0))
+    shares = (off + 1e-9) / (usual + 1e-9)
     held = np.abs(step[:-2]).max(1) <= STILL * np.abs(step).max()
     out[2:-1] = np.where(held, -1.0, np.percentile(np.log(shares), AGREED, axis=1))
     return out
