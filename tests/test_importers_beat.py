@@ -283,7 +283,7 @@ def test_beat2_broken_and_in_half(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["data", "import", "beat2", str(root), str(tmp_path / "made")]) == 1
     told = capsys.readouterr().err
     for sentence in (
-        f"{stems[0]}.npz is not a whole npz file",
+        f"{stems[0]}.npz is not a readable npz file",
         "poses holds Python objects, which can run code when made",
         "should hold poses (T, 165) and expressions (T, 100), not (24, 165) and (20, 100)",
         "its jaw is turned by up to 90",

@@ -42,6 +42,8 @@ FACTS = Expected("audio2face", "arkit52", "weight", 30.0, len(ARKIT), source="NV
 OWN = "audio2face_{}"
 """Name of the annotation of other names, by their number."""
 BONES = ("joints", "rotations", "translations")
+HEAD = ("exportFps", "trackPath", "numPoses", "numFrames", "facsNames")
+"""What is kept of a file beside its weights; whatever else it holds is read over."""
 ROWS = 512
 
 
@@ -139,12 +141,16 @@ def _head(path: Path, given: float | None) -> Export:
         rows = rows or key == "weightMat"
         if rows and {"facsNames", "exportFps"} <= set(held):
             break
-        if key != "weightMat":
+        if key in HEAD:
             held[key] = value
     if not rows and "facsNames" not in held:
         raise NoExport
     names = held.get("facsNames")
-    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+    if (
+        not isinstance(names, list)
+        or not names
+        or not all(isinstance(n, str) and n.isprintable() for n in names)
+    ):
         raise DataError(f"{path} has no list facsNames, so nobody knows which weight is which.")
     twice = [n for n, count in Counter(map(channel_key, names)).items() if count > 1]
     if twice:
@@ -191,7 +197,7 @@ def _card(names: tuple[str, ...], fps: float) -> Annotation:
 
 def _motion(export: Export, names: tuple[str, ...], fps: float, watch: Any) -> Frames:
     """The weights of an export at `fps`. Raises DataError for rows that do not fit."""
-    table, rows, others = Table(len(export.names)), [], {}
+    table, rows, others, bones = Table(len(export.names)), [], {}, set()
 
     def store() -> None:
         table.add(numbers(export.path, rows, len(table), len(export.names)))
@@ -200,8 +206,10 @@ def _motion(export: Export, names: tuple[str, ...], fps: float, watch: Any) -> F
     for key, row in parts(export.path, ("weightMat",)):
         if key == "weightMat":
             rows.append(row)
-        else:
+        elif key in HEAD:
             others[key] = row
+        elif key in BONES and row:
+            bones.add(key)
         if len(rows) == ROWS:
             store()
     store()
@@ -214,7 +222,6 @@ def _motion(export: Export, names: tuple[str, ...], fps: float, watch: Any) -> F
     if left:
         more = ", …" * (len(left) > 4)
         notes.append(f"{len(left)} shapes beside ARKit's were left out: {', '.join(left[:4])}{more}.")
-    bones = [key for key in BONES if others.get(key)]
     if bones:
-        notes.append(f"its {', '.join(bones)} were left out.")
+        notes.append(f"its {', '.join(sorted(bones))} were left out.")
     return watch(spread(even_frames(table, export.fps, fps), have, names, *notes))

@@ -7,7 +7,6 @@ captured. The authors say themselves that sound and face do not run in step thro
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -17,7 +16,16 @@ from unitalker.annotations.layouts import layout
 from unitalker.data.importers import weights
 from unitalker.data.importers.beat_facts import EXPECTED, Name, parse, split_of
 from unitalker.data.importers.beat_json import Stretch, look, stretch_frames, stretches
-from unitalker.data.importers.corpus import UNUSED, Corpus, Imported, Options, Progress, Take, write_corpus
+from unitalker.data.importers.corpus import (
+    UNUSED,
+    Corpus,
+    Imported,
+    Options,
+    Progress,
+    Take,
+    spelt,
+    write_corpus,
+)
 from unitalker.data.importers.folder_files import SOUND
 from unitalker.data.importers.rows import Frames
 from unitalker.data.importers.textgrid import Word, read_words, words_within
@@ -71,7 +79,7 @@ def _files(source: Path) -> tuple[dict[str, Path], dict[str, Path], dict[str, Pa
     for path in sorted(source.rglob("*")):
         kind = kinds.get(path.suffix.lower())
         if kind and path.is_file() and not path.name.startswith("."):
-            found[kind].setdefault(unicodedata.normalize("NFC", path.stem), path)
+            found[kind].setdefault(spelt(path.stem), path)
     for stem, face in found["face"].items():
         beside = next((p for suffix in SOUND if (p := face.with_suffix(suffix)).is_file()), None)
         if beside is not None:

@@ -8,7 +8,6 @@ train_test_split.csv; the folder around several of them will do. Of an npz only 
 from __future__ import annotations
 
 import csv
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -18,7 +17,16 @@ import numpy as np
 
 from unitalker.data.importers.beat import STEP
 from unitalker.data.importers.beat_facts import parse, split_of
-from unitalker.data.importers.corpus import UNUSED, Corpus, Imported, Options, Progress, Take, write_corpus
+from unitalker.data.importers.corpus import (
+    UNUSED,
+    Corpus,
+    Imported,
+    Options,
+    Progress,
+    Take,
+    spelt,
+    write_corpus,
+)
 from unitalker.data.importers.expected import Expected
 from unitalker.data.importers.flame_numbers import CARD, LEFT_OUT, face_frames
 from unitalker.data.importers.folder_files import SOUND
@@ -142,4 +150,4 @@ def _stems(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _plain(name: str) -> str:
-    return unicodedata.normalize("NFC", name.strip())
+    return spelt(name.strip())

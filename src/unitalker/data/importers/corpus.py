@@ -7,6 +7,7 @@ by one: sound of any kind to 16 kHz mono FLAC, motion in blocks to npy. A take t
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,8 @@ BROKEN_SECONDS = 1.0
 """Motion that outlasts its sound by more than this has lost its sound: it is left out."""
 SHORTEST = 2
 """Frames that a clip must have."""
+LONGEST_ID = 200
+"""Bytes of a clip's id, which with a suffix is the name of a file."""
 UNUSED = "unused"
 """Split of sequences that are in none of a corpus's published splits."""
 
@@ -138,6 +141,7 @@ def write_corpus(corpus: Corpus, out: Path, progress: Progress | None = None) ->
         raise DataError(f"Nothing of {corpus.name} can be used, so no dataset was written.{first}")
     if work.links:
         corpus.notes.append(work.links.text())
+    corpus.notes[:], corpus.problems[:] = map(spelt, corpus.notes), map(spelt, corpus.problems)
     _facts(corpus, out, clips)
     return Imported(out, tuple(corpus.notes), tuple(corpus.problems))
 
@@ -153,15 +157,23 @@ def _clear(corpus: Corpus, out: Path) -> None:
         (out / "dataset.json").unlink()
 
 
+def spelt(name: str) -> str:
+    """A file's name as text that can be written: composed Unicode, and "?" for bytes that are no UTF-8."""
+    return unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
+
+
 def file_name(name: str) -> str:
-    """A clip's id: letters, digits, `-`, `.` and `_` of a name, composed Unicode."""
-    plain = "".join(c if c.isalnum() or c in "-._" else "_" for c in unicodedata.normalize("NFC", name))
-    return plain.lstrip(".") or "_"
+    """A clip's id: letters, digits, `-`, `.` and `_` of a name, composed Unicode; of a long one the end is a hash."""
+    plain = "".join(c if c.isalnum() or c in "-._" else "_" for c in spelt(name)).lstrip(".") or "_"
+    if len(plain.encode()) <= LONGEST_ID:
+        return plain
+    start = plain.encode()[: LONGEST_ID - 13].decode(errors="ignore")
+    return f"{start}-{hashlib.sha256(plain.encode()).hexdigest()[:12]}"
 
 
 def same_name(name: str) -> str:
     """What two names share that are one for a person or a file system: case and Unicode form set aside."""
-    return unicodedata.normalize("NFC", name).casefold()
+    return spelt(name).casefold()
 
 
 def _distinct(corpus: Corpus) -> list[Take]:
@@ -210,7 +222,7 @@ class _Work:
         self.corpus.notes += [f"{take.name}: {note}" for note in notes]
         facts = {key: getattr(take, key) for key in ("subject", "split", "text", "language", "words")}
         seconds = round(samples / SAMPLE_RATE, 6)
-        told = " ".join([take.about, *notes] if take.about else notes)
+        told = spelt(" ".join([take.about, *notes] if take.about else notes))
         return Clip(name, seconds=seconds, notes=told, **files, **facts)
 
     def _agreed(self, take: Take, frames: int, heard: int, notes: list[str]) -> int:

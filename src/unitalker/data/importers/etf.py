@@ -7,7 +7,6 @@ whatever folders of such a copy. Channels are in alphabetical order. Weights bel
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +17,7 @@ import numpy as np
 from unitalker.annotations.released.cards import card_of
 from unitalker.annotations.released.sets import ANNOTATIONS
 from unitalker.audio import probe
-from unitalker.data.importers.corpus import Corpus, Imported, Options, Progress, Take, write_corpus
+from unitalker.data.importers.corpus import Corpus, Imported, Options, Progress, Take, spelt, write_corpus
 from unitalker.data.importers.expected import Expected
 from unitalker.data.importers.folder_files import SOUND
 from unitalker.data.importers.rows import Frames, open_rows, steps
@@ -79,7 +78,7 @@ def write(
             corpus.problems.append(f"{name} was left out: this is no name of {expected.source}.")
             continue
         key = (folder, name)
-        motion = partial(_frames, copy.motion[key], seen, corpus.notes)
+        motion = partial(_frames, copy.motion[key], partial(seen.watch, notes=corpus.notes, place=1))
         takes.append(Take(name, who[0], SPLITS.get(folder, who[1]), copy.sound[key], motion))
     corpus.takes = takes
     people = len({take.subject for take in takes})
@@ -104,7 +103,7 @@ def look(root: Path) -> Copy:
     copy = Copy(root)
     for path in sorted(p for p in root.rglob("*") if p.is_file()):
         folder = next((p.casefold() for p in path.relative_to(root).parts if p.casefold() in SPLITS), "")
-        suffix, name = path.suffix.casefold(), unicodedata.normalize("NFC", path.stem)
+        suffix, name = path.suffix.casefold(), spelt(path.stem)
         kind = copy.motion if suffix == ".npy" else copy.sound if suffix in SOUND else None
         if kind is None or name in NO_MOTION:
             continue
@@ -149,15 +148,10 @@ def _rate(copy: Copy, pairs: list[tuple[str, str]], usual: float, told: float | 
     return usual
 
 
-def _frames(path: Path, seen: Range, notes: list[str]) -> Frames:
-    """The weights of a file; how far they go is told in the second of the notes."""
+def _frames(path: Path, watch: Callable[[Frames], Frames]) -> Frames:
+    """The weights of a file; how far they go is watched."""
     weights = _opened(path)
-    parts = list(_blocks(weights))
-    low, high = (float(f([f(p) for p in parts])) for f in (np.min, np.max))
-    if np.isfinite((low, high)).all():
-        seen.see(low, high)
-    notes[1] = seen.text()
-    return Frames(len(weights), partial(_blocks, weights))
+    return watch(Frames(len(weights), partial(_blocks, weights)))
 
 
 def _opened(path: Path) -> np.ndarray:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 class Expected:
     """One corpus. Only what its authors, or the papers that use it, say.
 
-    subjects: names. clips: split → sequences of a whole copy, without those that no copy has. frames: split → frames at `fps`, where they are published. missing:
-    sequences that no copy has. sequences, people: numbers of clips and subjects, where only those are published. scale: the annotation's units in one unit of the files. width: numbers a frame.
-    hours: of all clips. ways: way to split → `clips` of it, where there are several; the manifest's `way` says which one
-    was taken. licence, source: for people, and for the manifest.
+    subjects: names. clips: split → sequences of a whole copy, without those that no copy has. frames: split → frames at
+    `fps`, where they are published. missing: sequences that no copy has. sequences, people: numbers of clips and subjects,
+    where only those are published. scale: the annotation's units in one unit of the files. width: numbers a frame. hours:
+    of all clips. ways: way to split → `clips` of it, where there are several; the manifest's `way` says which one was
+    taken. licence, source: for people, and for the manifest.
     """
 
     corpus: str

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from unitalker.annotations.flame import DIM, EXPRESSION, JAW, ROTATION, SHAPE
 from unitalker.data.importers.flame_numbers import CARD, JAW_LIMIT
-from unitalker.data.importers.npz_rows import npz_number, npz_rows
+from unitalker.data.importers.npz_rows import npz_names, npz_number, npz_rows
 from unitalker.data.importers.rows import open_rows
 from unitalker.data.importers.stamped import ROWS, Table
 from unitalker.errors import DataError
@@ -105,11 +104,7 @@ def look(path: Path) -> Sequence:
 
 
 def _npz(path: Path) -> Sequence:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            there = {name.lower(): name for name in stored.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as fault:
-        raise DataError(f"{path} is not a readable npz file: {fault}.") from None
+    there = {name.lower(): name for name in npz_names(path)}
     kinds = {kind: next((there[n] for n in names if n in there), None) for kind, names in SPELLINGS.items()}
     if kinds["expression"]:
         kinds["flat"] = None

@@ -26,7 +26,7 @@ from unitalker.audio import read as read_sound
 from unitalker.audio import write_sound
 from unitalker.config import SAMPLE_RATE
 from unitalker.data.dataset import Clip, Dataset, write_manifest
-from unitalker.data.importers.corpus import AGREE_SECONDS, BROKEN_SECONDS, Imported
+from unitalker.data.importers.corpus import AGREE_SECONDS, BROKEN_SECONDS, Imported, spelt
 from unitalker.data.importers.folder_faces import Neutral, resting_face, silent_frames
 from unitalker.data.importers.folder_files import LENGTHS, Pair, Read
 from unitalker.data.importers.folder_plan import FolderOptions, Plan
@@ -87,7 +87,7 @@ def _written(work: _Work, out: Path) -> Imported:
         tuple(clips),
         known=work.plan.known if work.plan.layout else None,
         source=f"the folder {work.plan.source.name}",
-        extra={"notes": work.plan.notes, "problems": work.plan.problems},
+        extra={"notes": [*map(spelt, work.plan.notes)], "problems": [*map(spelt, work.plan.problems)]},
     )
     write_manifest(facts)
     return Imported(out, tuple(work.plan.notes), tuple(work.plan.problems))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from unitalker.config import SAMPLE_RATE
+from unitalker.data.importers.corpus import spelt
 from unitalker.data.importers.folder_files import SPEAKER, Pair
 from unitalker.errors import DataError
 
@@ -168,7 +169,7 @@ def _told_splits(pairs: Sequence[Pair], path: Path) -> dict[str, str]:
     """split.json: {"train": ["anna/take1", …], "val": […], "test": […]}, every clip in one of them."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        rows = [(str(name), str(split)) for split, names in data.items() for name in list(names)]
+        rows = [(spelt(str(name)), str(split)) for split, names in data.items() for name in list(names)]
     except (OSError, ValueError, AttributeError, TypeError) as fault:
         raise DataError(f'{path} is not {{"train": […], "val": […], "test": […]}}: {fault}.') from None
     wrong = [split for _, split in rows if split not in SPLITS]

@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from unitalker.data.importers.corpus import same_name
+from unitalker.data.importers.corpus import file_name, same_name, spelt
 from unitalker.errors import DataError
 from unitalker.motion import Motion
 
@@ -111,7 +111,8 @@ def look(root: Path) -> Found:
         if path.name in EXTRAS:
             extras["/".join([*place, path.name])] = path
         elif suffix in MOTION or suffix in SOUND:
-            kind, name = kinds["motion" if suffix in MOTION else "sound"], "/".join([*place, path.stem])
+            kind = kinds["motion" if suffix in MOTION else "sound"]
+            name = spelt("/".join([*place, path.stem]))
             first = kind.setdefault(name, path)
             if first is not path:
                 twice[name] = f"{first.relative_to(root)} and {inside} are both {name!r}; keep one of them."
@@ -134,8 +135,7 @@ def look(root: Path) -> Found:
 
 def _pair(name: str, sound: Path, motion: Path) -> Pair:
     parts = name.split("/")
-    plain = "".join(c if c.isalnum() or c in "-._" else "_" for c in "-".join(parts))
-    return Pair(name, plain, parts[0] if len(parts) > 1 else SPEAKER, sound, motion)
+    return Pair(name, file_name("-".join(parts)), parts[0] if len(parts) > 1 else SPEAKER, sound, motion)
 
 
 def _distinct(pairs: Sequence[Pair]) -> tuple[tuple[Pair, ...], list[str]]:

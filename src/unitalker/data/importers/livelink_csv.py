@@ -6,17 +6,23 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
 from unitalker.annotations.layouts import channel_key
 from unitalker.audio.timecode import CLOCK, clock_frames, shown_rate
 from unitalker.data.importers.stamped import ROWS, Stretch, Table, stretches
+from unitalker.data.importers.weights import RATES
 from unitalker.errors import DataError
 
 COUNTS = ("blendshapecount", "numproperties")
 """Names of the second column, in small letters: the app's of every year, the engine's recorder's."""
 DAY = 24 * 3600 * CLOCK
+
+
+LONGEST_LINE = 1 << 20
+"""Characters of a line that are read at a time: the rest of a longer one is another row, which then does not fit."""
 
 
 class NoTake(Exception):
@@ -48,6 +54,10 @@ def examine(path: Path, wanted: tuple[str, ...]) -> Recording:
     if len(clock) < 2:
         raise DataError(f"{path} has {len(clock)} rows with a face; a take has at least 2.")
     rate, _ = shown_rate(clock)
+    if rate > RATES[1]:
+        raise DataError(
+            f"{path} has {rate:.4g} rows a second by its timecodes; at most {RATES[1]:g} are read."
+        )
     pieces = tuple(stretches((clock - clock[0]) / CLOCK, rate))
     return Recording(
         path, width, columns, names, float(clock[0]) / CLOCK, len(clock), rate, pieces, tuple(notes)
@@ -72,7 +82,7 @@ def _head(path: Path, wanted: tuple[str, ...]) -> tuple[int, tuple[int, ...], tu
     """Cells in a row, and the columns and names of the wanted channels that are there."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         try:
-            head = [cell.strip() for cell in next(csv.reader(file), [])]
+            head = [cell.strip() for cell in next(csv.reader(_lines(file)), [])]
         except csv.Error as fault:
             raise NoTake(str(fault)) from None
     if head and _is_timecode(head[0]):
@@ -146,7 +156,7 @@ def _rows(path: Path, width: int, notes: list[str]) -> Iterator[tuple[int, list[
     """(line, cells) of each row. Raises DataError for one of another length, unless it is cut off at the end."""
     odd: tuple[int, int] | None = None
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        rows = csv.reader(file)
+        rows = csv.reader(_lines(file))
         try:
             next(rows, None)
             for line, row in enumerate(rows, 2):
@@ -162,6 +172,11 @@ def _rows(path: Path, width: int, notes: list[str]) -> Iterator[tuple[int, list[
         raise DataError(f"{path}, line {odd[0]}: {odd[1]} cells stand under {width} names.")
     if odd is not None:
         notes.append(f"its last line, {odd[0]}, is cut off and was not used.")
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """The lines of a file, none of which is longer than LONGEST_LINE."""
+    return iter(lambda: file.readline(LONGEST_LINE), "")
 
 
 def _numbers(path: Path, cells: list[list[str]], first: int) -> np.ndarray:

@@ -12,15 +12,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from unitalker.annotations.layouts import channel_key, layout
 from unitalker.data.importers.json_stream import parts
-from unitalker.data.importers.npz_rows import npz_number, npz_rows
+from unitalker.data.importers.npz_rows import npz_names, npz_number, npz_rows, npz_whole
 from unitalker.data.importers.stamped import ROWS, Stretch, Table, stretches
-from unitalker.data.importers.weights import numbers
+from unitalker.data.importers.weights import RATES, numbers
 from unitalker.errors import DataError
 
 LISTS = ("frames", "results", "data", "blendshapes")
@@ -29,6 +28,8 @@ NAMED = ("categoryName", "category_name", "displayName", "display_name", "name")
 MILLISECONDS = ("timestampMs", "timestamp_ms", "timestamp", "timeMs", "time_ms", "ms")
 SECONDS = ("time", "seconds", "t")
 ARRAYS = ("values", "frames", "blendshapes", "scores", "weights")
+HEAD = ("names", "fps")
+"""What is kept of an object beside its frames; whatever else it holds is read over."""
 OTHER_CLOCK = 1.0
 """Seconds: a first time stamp later than this is of another clock than the sound's."""
 ORDER = layout("mediapipe").names
@@ -85,7 +86,13 @@ def examine(path: Path, wanted: tuple[str, ...], fps: float | None) -> Tracked:
     pieces = tuple(stretches(times))
     if not pieces:
         raise DataError(f"{path} has no two neighbouring frames with a face.")
-    return Tracked(path, there, rate, pieces[0].rate, len(times), pieces, shift, tuple(notes))
+    own = pieces[0].rate
+    if own > RATES[1]:
+        raise DataError(
+            f"{path} has {own:.4g} frames a second by its time stamps, at most {RATES[1]:g} are read; `timestamp` and names "
+            "with ms are milliseconds, `time`, `seconds` and `t` seconds."
+        )
+    return Tracked(path, there, rate, own, len(times), pieces, shift, tuple(notes))
 
 
 def rows_of(tracked: Tracked, piece: Stretch) -> tuple[Table, np.ndarray]:
@@ -123,7 +130,8 @@ def _blocks(path: Path, fps: float | None) -> Iterator[_Block]:
     place, origin, stamped, seen = 0, 0.0, None, 0
     for key, value in parts(path, LISTS):
         if key and key not in LISTS:
-            head[key] = value
+            if key in HEAD:
+                head[key] = value
             continue
         names, scores = _scores(value, head.get("names"))
         rate = _rate(path, head.get("fps"), fps)
@@ -152,7 +160,7 @@ def _blocks(path: Path, fps: float | None) -> Iterator[_Block]:
             rows, times, seen = [], [], place
     if not place:
         raise NoScores
-    if rows or not seen:
+    if place > seen:
         values = numbers(path, rows, seen, len(first)) if rows else np.zeros((0, len(first)), np.float32)
         yield _Block(first, np.array(times), values, origin, place - seen, _rate(path, head.get("fps"), fps))
 
@@ -218,38 +226,40 @@ def _time(path: Path, frame: Any, place: int, rate: float | None) -> tuple[float
     return place / rate, False
 
 
+def _seconds(path: Path, name: str, unit: float) -> np.ndarray:
+    """The time stamps (T,) of an npz in seconds."""
+    stamps = npz_whole(path, name)
+    if stamps.dtype.kind not in "fiu":
+        raise DataError(f"{path}: {name} should hold numbers, not {stamps.dtype}.")
+    return stamps.astype(np.float64) * unit
+
+
 def _rate(path: Path, told: Any, given: float | None) -> float | None:
     if told is None:
         return given
-    if isinstance(told, bool) or not isinstance(told, (int, float)) or not 1 <= told <= 1000:
-        raise DataError(f"{path}: fps must be a number above 0, not {told!r}.")
+    if isinstance(told, bool) or not isinstance(told, (int, float)) or not RATES[0] <= told <= RATES[1]:
+        raise DataError(f"{path}: fps must lie between {RATES[0]:g} and {RATES[1]:g}, not be {told!r}.")
     return float(told)
 
 
 def _arrays(path: Path, fps: float | None) -> Iterator[_Block]:
     """An npz with scores (T, D) under one of ARRAYS, `names` unless these are MediaPipe's 52, and `fps` or time stamps
     (T,)."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            there = stored.files
-            names = tuple(channel_key(str(n)) for n in stored["names"]) if "names" in there else ORDER
-            stamps = [
-                np.asarray(stored[k], np.float64).reshape(-1) * unit
-                for keys, unit in ((MILLISECONDS, 0.001), (SECONDS, 1.0))
-                for k in keys
-                if k in there
-            ]
-    except (OSError, ValueError, EOFError, BadZipFile) as fault:
-        raise DataError(f"{path} is not a readable npz file: {fault}.") from None
+    there = npz_names(path)
     key = next((k for k in ARRAYS if k in there), None)
     if key is None:
         raise NoScores
+    names = tuple(channel_key(str(n)) for n in npz_whole(path, "names")) if "names" in there else ORDER
+    units = {k: unit for keys, unit in ((MILLISECONDS, 0.001), (SECONDS, 1.0)) for k in keys}
+    stamp = next((k for k in units if k in there), None)
     scores, rate = npz_rows(path, key), _rate(path, npz_number(path, "fps"), fps)
     if scores.width != len(names):
         raise DataError(f"{path}: {key} has {scores.width} numbers a frame for {len(names)} names.")
-    if not stamps and rate is None:
+    if stamp is None and rate is None:
         raise DataError(f"{path} has neither time stamps nor fps; give --fps.")
-    times = stamps[0] if stamps else np.arange(len(scores)) / (rate or 1.0)
+    times = np.arange(len(scores)) / (rate or 1.0)
+    if stamp is not None:
+        times = _seconds(path, stamp, units[stamp])
     if len(times) != len(scores) or not np.isfinite(times).all():
         raise DataError(
             f"{path} has {len(scores)} frames and {len(times)} time stamps, or some that are no numbers."

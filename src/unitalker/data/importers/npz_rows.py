@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,6 +18,8 @@ from unitalker.errors import DataError
 
 WHOLE_LIMIT = 512_000_000
 """Bytes of an array in column order, which can only be read whole."""
+SMALL_LIMIT = 64_000_000
+"""Bytes of an array that is wanted whole: names, time stamps."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class NpzRows:
     def blocks(self, rows: int) -> Iterator[np.ndarray]:
         """Blocks (rows, width) as they are stored, the last one shorter. Raises DataError where the file is broken."""
         with _member(self.path, self.name) as file:
-            _header(file)
+            _header(file, self.path)
             if self.columns_first:
                 flat = np.frombuffer(file.read(), self.kind)
                 whole = flat.reshape(self.shape, order="F").reshape(len(self), self.width)
@@ -60,7 +64,7 @@ def npz_rows(path: Path, name: str) -> NpzRows:
     """An array of numbers of an npz file, its header alone read. Raises DataError where it is missing, or holds Python
     objects, which are never made."""
     with _member(path, name) as file:
-        shape, columns_first, kind = _header(file)
+        shape, columns_first, kind = _header(file, path)
         start = file.tell()
     if kind.hasobject:
         raise DataError(
@@ -70,23 +74,53 @@ def npz_rows(path: Path, name: str) -> NpzRows:
         raise DataError(f"{path}: {name} should hold numbers, frame by frame, not {kind} {shape}.")
     rows = NpzRows(path, name, kind, tuple(int(n) for n in shape), columns_first)
     due = len(rows) * rows.width * kind.itemsize
-    with zipfile.ZipFile(path) as archive:
+    with _archive(path) as archive:
         there = archive.getinfo(f"{name}.npy").file_size - start
     if there != due or (columns_first and due > WHOLE_LIMIT):
         raise DataError(f"{path}: {name} {kind} {shape} has {there} of {due} bytes; fetch it again.")
     return rows
 
 
+def npz_names(path: Path) -> list[str]:
+    """Names of the arrays of an npz file. Raises DataError for another file."""
+    with _archive(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+
+def npz_whole(path: Path, name: str) -> np.ndarray:
+    """An array of numbers or texts of an npz file, (N,) in the order of its bytes. Raises DataError for one that is
+    missing, cut off, larger than SMALL_LIMIT, or of Python objects."""
+    with _member(path, name) as file:
+        shape, _, kind = _header(file, path)
+        count = int(np.prod(shape, dtype=object))
+        if kind.kind not in "fiuUS" or count * kind.itemsize > SMALL_LIMIT:
+            raise DataError(
+                f"{path}: {name} should hold numbers or texts, at most {SMALL_LIMIT // 1_000_000} MB of them, not {kind} "
+                f"{shape}."
+            )
+        held = file.read(count * kind.itemsize)
+        if not kind.itemsize or len(held) != count * kind.itemsize:
+            raise DataError(f"{path}: {name} {kind} {shape} is cut off; fetch it again.")
+        return np.frombuffer(held, kind)
+
+
 def npz_number(path: Path, name: str) -> float | None:
     """A single number of an npz file, None where there is none of that name, or no number."""
-    with _archive(path) as archive:
-        if f"{name}.npy" not in archive.namelist():
-            return None
+    if name not in npz_names(path):
+        return None
     with _member(path, name) as file:
-        shape, _, kind = _header(file)
+        shape, _, kind = _header(file, path)
         if kind.kind not in "fiu" or int(np.prod(shape, dtype=object)) != 1:
             return None
-        return float(np.frombuffer(file.read(kind.itemsize), kind)[0])
+        held = file.read(kind.itemsize)
+    return float(np.frombuffer(held, kind)[0]) if len(held) == kind.itemsize else None
+
+
+FAULTS = (
+    *(OSError, EOFError, NotImplementedError, RuntimeError, struct.error),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+"""What Python raises for archives that are no npz files, or broken ones."""
 
 
 @contextmanager
@@ -94,27 +128,29 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as fault:
-        raise DataError(f"{path} is not a whole npz file: {fault}.") from None
+    except FAULTS as fault:
+        raise DataError(f"{path} is not a readable npz file: {fault}.") from None
 
 
 @contextmanager
 def _member(path: Path, name: str) -> Iterator[IO[bytes]]:
     """An array's file in the npz. Raises DataError with what there is where it is missing."""
-    with _archive(path) as archive:
-        names = [found.removesuffix(".npy") for found in archive.namelist()]
-        if name not in names:
-            raise DataError(f"{path} has no array {name!r}; it holds {', '.join(names[:12])}.")
-        with archive.open(f"{name}.npy") as file:
-            yield file
+    names = npz_names(path)
+    if name not in names:
+        raise DataError(f"{path} has no array {name!r}; it holds {', '.join(names[:12]) or 'none'}.")
+    with _archive(path) as archive, archive.open(f"{name}.npy") as file:
+        yield file
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+def _header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], bool, np.dtype]:
     try:
         version = np.lib.format.read_magic(file)
         read = (
             np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         )
-        return read(file)
+        shape, columns_first, kind = read(file)
+        if min(shape, default=0) < 0:
+            raise ValueError(f"its shape is {shape}")
+        return shape, columns_first, kind
     except ValueError as fault:
-        raise DataError(f"an array's header cannot be read: {fault}.") from None
+        raise DataError(f"{path}: an array's header cannot be read: {fault}.") from None

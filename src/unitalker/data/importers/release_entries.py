@@ -81,7 +81,7 @@ def read_lists(place: Path) -> Lists:
             continue
         try:
             held = read_json(path)
-        except ModelError as fault:
+        except (ModelError, RecursionError) as fault:
             lists.problems.append(f"{file} was left out: {fault}")
             continue
         if not isinstance(held, dict) or not isinstance(held.get("data"), list):
@@ -133,7 +133,8 @@ class Reader:
         if self.fps is not None:
             return self.fps
         made = [fps / STEPS.get(fps, 1) if self.release else fps for fps in stored]
-        fitting = {fps: sum(other % fps == 0 for other in made) for fps in made}
+        counts = Counter(made)
+        fitting = {fps: sum(n for other, n in counts.items() if other % fps == 0) for fps in counts}
         return max(fitting, key=lambda fps: (fitting[fps], fps), default=usual)
 
     def _take(self, part: Part, entry: Entry, fps: float, changed: Counter[str]) -> Take | None:
@@ -166,7 +167,7 @@ class Reader:
 def _called(raw: Any, split: str, number: int) -> str:
     """What a list's entry is called in sentences."""
     name = raw.get("annot_path") if isinstance(raw, dict) else None
-    return name if isinstance(name, str) else f"entry {number} of {split}.json"
+    return name[:120] if isinstance(name, str) else f"entry {number} of {split}.json"
 
 
 def _entry(part: Part, split: str, raw: Any) -> Entry:
@@ -195,10 +196,14 @@ def _file(place: Path, relative: Any, key: str) -> Path:
     """A file that a list names. Raises DataError for one that is missing or lies outside the folder."""
     if not isinstance(relative, str) or not relative or "\0" in relative:
         raise DataError(f"its {key} is {relative!r}, which is no file's name.")
-    path = (place / relative).resolve()
-    if not path.is_relative_to(place):
+    try:
+        path = (place / relative).resolve()
+        inside, there = path.is_relative_to(place), path.is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, no text, a link that goes round
+        raise DataError(f"its {key} is {relative[:80]!r}, which is no file's name.") from None
+    if not inside:
         raise DataError(f"its {key} points outside the folder: {relative!r}.")
-    if not path.is_file():
+    if not there:
         raise DataError(f"its {key} {relative!r} is missing.")
     return path
 

@@ -71,7 +71,7 @@ def open_rows(path: Path, whole: bool = True) -> NpyRows:
             start = file.tell()
     except (OSError, ValueError, EOFError) as fault:
         raise DataError(f"{path} is not a readable npy array: {fault}.") from None
-    if kind.kind not in "fiu" or len(shape) < 2 or not all(shape) or fortran:
+    if kind.kind not in "fiu" or len(shape) < 2 or min(shape) < 1 or fortran:
         order = " in column order" if fortran else ""
         raise DataError(f"{path} should hold numbers of shape (frames, …), not {kind} {shape}{order}.")
     rows = NpyRows(path, kind, tuple(int(n) for n in shape), start)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from unitalker.data.importers.corpus import spelt
 from unitalker.data.importers.folder_faces import splits
 from unitalker.data.importers.folder_files import ROOMS, SOUND, SPEAKER, Pair
 from unitalker.errors import DataError
@@ -74,7 +74,7 @@ def look(root: Path, suffixes: Collection[str]) -> Shelf:
 def name_of(inside: Path) -> str:
     """A file's name among takes, from its path inside the folder."""
     parts = [part for part in inside.parts[:-1] if part.lower() not in ROOMS]
-    return unicodedata.normalize("NFC", "/".join([*parts, inside.stem]))
+    return spelt("/".join([*parts, inside.stem]))
 
 
 def subject_of(name: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from unitalker.data.importers.corpus import UNUSED, Corpus, Imported, Options, Progress, Take, write_corpus
+from unitalker.data.importers.corpus import (
+    UNUSED,
+    Corpus,
+    Imported,
+    Options,
+    Progress,
+    Take,
+    spelt,
+    write_corpus,
+)
 from unitalker.data.importers.expected import Expected
 from unitalker.data.importers.flame_numbers import CARD, LEFT_OUT, face_frames
 from unitalker.data.importers.folder_files import SOUND
@@ -119,9 +127,9 @@ def _found(source: Path, corpus: Corpus) -> list[Found]:
 
 def _place(source: Path, path: Path) -> Found | None:
     """Where a file belongs, None for one that lies in no speaker's folder."""
-    inside = [unicodedata.normalize("NFC", part) for part in path.relative_to(source).with_suffix("").parts]
+    inside = [spelt(part) for part in path.relative_to(source).with_suffix("").parts]
     if not {part.lower() for part in inside[:-1]} & set(SPEAKERS):
-        inside = [unicodedata.normalize("NFC", source.name), *inside]
+        inside = [spelt(source.name), *inside]
     split = next((part for part in inside[:-1] if part in SPLITS), "")
     inside = [part for part in inside[:-1] if part not in SPLITS] + inside[-1:]
     if len(inside) > 1 and inside[-2] == inside[-1]:
@@ -150,8 +158,8 @@ def _listed(source: Path) -> dict[str, str]:
         if path.stat().st_size > LIST_LIMIT:
             raise ValueError(f"more than {LIST_LIMIT // 1_000_000} MB")
         held = json.loads(path.read_text(encoding="utf-8"))
-        return {unicodedata.normalize("NFC", str(name)): split for split in SPLITS for name in held[split]}
-    except (OSError, ValueError, KeyError, TypeError) as fault:
+        return {spelt(str(name)): split for split in SPLITS for name in held[split]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as fault:
         raise DataError(f"{path} should hold lists of clips for {', '.join(SPLITS)} ({fault!r}).") from None
 
 

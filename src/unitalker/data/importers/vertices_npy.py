@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from unitalker.data.importers.corpus import spelt
 from unitalker.data.importers.folder_files import SOUND
 from unitalker.data.importers.rows import NpyRows, open_rows
 from unitalker.errors import DataError
@@ -95,7 +95,7 @@ def _stems(folder: Path, suffixes: tuple[str, ...], twice: dict[str, str]) -> di
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in suffixes and not path.name.startswith("."):
-            stem = unicodedata.normalize("NFC", path.stem)
+            stem = spelt(path.stem)
             first = found.setdefault(stem, path)
             if first is not path:
                 twice[stem] = f"{folder}: {first.name} and {path.name} are of one take; keep one of them."
@@ -112,7 +112,7 @@ def neutral_faces(path: Path, problems: list[str]) -> dict[str, np.ndarray]:
     faces: dict[str, np.ndarray] = {}
     told = []
     for subject, vertices in held.items():
-        array, name = np.asarray(vertices), unicodedata.normalize("NFC", str(subject))
+        array, name = np.asarray(vertices), spelt(str(subject))
         if array.dtype.kind not in "fiu" or not array.size or array.size % 3 or not np.isfinite(array).all():
             told.append(f"{path}: the face of {name!r} should be finite numbers (V, 3), not {array.shape}.")
         elif name in faces:
