@@ -32,6 +32,8 @@ from unitalker.cli.released import import_released
 from unitalker.cli.study import BUILD_EXAMPLES, SCORE_EXAMPLES
 from unitalker.cli.study import build as study_build
 from unitalker.cli.study import score as study_score
+from unitalker.cli.tables import EXAMPLES as TABLE_EXAMPLES
+from unitalker.cli.tables import NAMES, command
 from unitalker.cli.train import EXAMPLES as TRAIN_EXAMPLES
 from unitalker.cli.train import train
 from unitalker.cli.view import EXAMPLES as VIEW_EXAMPLES
@@ -88,8 +90,14 @@ app.command(
     train, name="train", help_epilogue=TRAIN_EXAMPLES, usage="Usage: unitalker train [OPTIONS] [CONFIG]"
 )
 app.command(data)
-bench = App(name="bench", help="Measurements that train models.", help_format="plaintext")
+bench = App(
+    name="bench",
+    help="Measurements that train models: the paper's tables and figures, and data efficiency.",
+    help_format="plaintext",
+)
 bench.command(data_efficiency, name="data-efficiency", help_epilogue=BENCH_EXAMPLES)
+for table in NAMES:
+    bench.command(command(table), name=table, help_epilogue=TABLE_EXAMPLES)
 app.command(bench)
 study = App(name="study", help="Ask people which of two systems they prefer.", help_format="plaintext")
 study.command(

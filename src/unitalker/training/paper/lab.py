@@ -3,172 +3,292 @@
 from __future__ import annotations
 
 import json
-import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from unitalker.animation.animator import Animator
-from unitalker.config import RecipeConfig, TrainConfig
-from unitalker.data.dataset import open_dataset
-from unitalker.errors import ConfigError
+from unitalker.config import TrainConfig
+from unitalker.data.dataset import Dataset, open_dataset
+from unitalker.errors import AnnotationError, ConfigError, DataError, DivergedError, unknown
 from unitalker.evaluation.predictions import FromModel
 from unitalker.evaluation.protocols import PROTOCOLS
+from unitalker.evaluation.protocols.base import Protocol
 from unitalker.evaluation.protocols.run import Options, run
 from unitalker.evaluation.published import SETS
 from unitalker.files import atomic
 from unitalker.models import checkpoint
 from unitalker.training import recipes
-from unitalker.training.paper.scales import Scale, Tree
-from unitalker.training.paper.sets import REPEATS, BenchSet
+from unitalker.training.paper.maps import save_maps
+from unitalker.training.paper.progress import Progress
+from unitalker.training.paper.runs import WEIGHTS, Made, Run, View, clips_seen, recipe_of, train_config
+from unitalker.training.paper.scales import Scale
+from unitalker.training.paper.sets import PARTS, BenchSet
+from unitalker.training.paper.timing import seconds_of, trainable
 
-Say = Callable[[str], None]
-FREE = ("encoder", "decoder")
-"""Settings that are replaced whole where a table names another kind."""
+Figures = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Run:
-    """A training run. name: of its folder, with the seed; the same name is the same run in every table. sets: datasets by
-    id. model: settings over the scale's base. train: settings over the scale's. start: run to go on from; keep: what stays
-    of it. folders: id → another dataset folder than the set's own, such as a part of it.
-    """
+class Wishes:
+    """What a user may say. columns: ids of the datasets to measure on, default all. flame: file of a FLAME model. audio: folder
+    of sounds for the user study, answers: files of its answers."""
 
-    name: str
-    sets: tuple[str, ...]
-    model: Tree = field(default_factory=dict)
-    train: Tree = field(default_factory=dict)
-    start: Run | None = None
-    keep: str = "all"
-    folders: Mapping[str, Path] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    flame: Path | None = None
+    audio: Path | None = None
+    answers: tuple[Path, ...] = ()
 
 
 class Lab:
     """Datasets, sizes and the folder where runs and figures stay.
 
-    out: folder. sets: from `find_sets`. seeds: every figure is of so many runs. say: told what is done.
+    out: folder. sets: from `find_sets`. seeds: every figure is of so many runs. progress: told what is done; while it is
+    planning, nothing is trained or measured, only counted. bench: ids of the paper's datasets that are there, where there is
+    none of all. skipped: sentences for what could not be measured.
     """
 
     def __init__(
-        self, out: Path, sets: Mapping[str, BenchSet], scale: Scale, seeds: Sequence[int], say: Say
+        self,
+        out: Path,
+        sets: Mapping[str, BenchSet],
+        scale: Scale,
+        seeds: Sequence[int],
+        progress: Progress,
+        wishes: Wishes | None = None,
     ) -> None:
-        self.out, self.sets, self.scale, self.seeds, self.say = out, sets, scale, tuple(seeds), say
+        self.out, self.sets, self.scale, self.seeds = out, sets, scale, tuple(seeds)
+        self.progress, self.wishes = progress, wishes or Wishes()
+        self.bench = tuple(name for name in sets if name in SETS) or tuple(sets)
+        for name in self.wishes.columns:
+            if name not in self.bench:
+                raise ConfigError(unknown("dataset", name, self.bench))
+        self.columns = self.wishes.columns or self.bench
+        self.skipped: list[str] = []
 
     def has(self, *names: str) -> bool:
         """Whether all these datasets are there."""
         return all(name in self.sets for name in names)
 
-    @property
-    def bench(self) -> tuple[str, ...]:
-        """Ids of the paper's datasets that are there; where there is none, of all."""
-        return tuple(name for name in self.sets if name in SETS) or tuple(self.sets)
+    def rate(self, name: str) -> float:
+        """Frames a second that models of a dataset are trained at."""
+        part, fps = PARTS.get(name), self.sets[name].dataset.fps
+        return fps if part is None or part.fps is None else min(part.fps, fps)
 
-    def train(self, plan: Run, seed: int) -> Path:
-        """The model folder of a run, trained unless it is there; a run that was stopped goes on.
+    def folder(self, plan: Run, seed: int) -> Path:
+        """The folder of a run."""
+        return self.out / "runs" / f"{plan.name}.{seed}"
 
-        Raises KeyboardInterrupt where it was asked to stop, ConfigError where the folder holds a run of other settings.
+    def made(self, one: Made) -> Path:
+        """The folder of a dataset that a table makes, made unless it is there."""
+        folder = self.out / "made" / one.name
+        if not (folder / "dataset.json").is_file():
+            self.progress.say(f"making {one.name} …")
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            one.make(folder)
+        return folder
+
+    def train(self, plan: Run, seed: int) -> Path | None:
+        """The model folder of a run, trained unless it is there; a run that was stopped goes on. None while planning.
+
+        Raises KeyboardInterrupt where it was asked to stop, DivergedError where the loss became no number, ConfigError where
+        the folder holds a run of other settings.
         """
-        folder = self.out / "runs" / f"{plan.name}.{seed}"
-        start = None if plan.start is None else self.train(plan.start, seed)
-        recipe = (
-            RecipeConfig()
-            if start is None
-            else RecipeConfig.parse({"finetune": str(start), "keep": plan.keep})
-        )
-        config = TrainConfig.parse(self._settings(plan, seed, recipe))
-        done = folder / "done.json"
-        told = json.loads(json.dumps({"train": config.model_dump(mode="json"), "start": str(start)}))
-        if done.is_file():
-            if json.loads(done.read_text()) != told:
-                raise ConfigError(
-                    f"{folder} holds a run of other settings; use another output folder, or take it away."
+        if self.progress.planning:
+            for one in plan.chain():
+                done = (self.folder(one, seed) / "done.json").is_file()
+                self.progress.expect(
+                    f"{one.name}.{seed}", 0.0 if done else clips_seen(one, self.scale, self.sets)
                 )
+            return None
+        before = None if plan.start is None else self.train(plan.start, seed)
+        folder, sources = self.folder(plan, seed), self._sources(plan)
+        recipe = recipe_of(plan, before, list(sources.values()))
+        config = train_config(plan, seed, self.scale, sources, recipe)
+        told = _told(config, sources, plan)
+        done = folder / "done.json"
+        if done.is_file():
+            old = json.loads(done.read_text())
+            _check_told(folder, old, told)
+            if old.get("failed"):
+                raise DivergedError(old["failed"])
             return recipes.result(folder)
-        self.say(f"training {plan.name}, seed {seed} …")
-        trainer = recipes.open_recipe(recipe, config, folder, say=lambda line: None)
-        trainer.run(workers=0)
-        if not trainer.ended:
-            raise KeyboardInterrupt
-        with atomic(done) as draft:
-            draft.write_text(json.dumps(told))
+        with self.progress.run(f"{plan.name}, seed {seed}", f"{plan.name}.{seed}") as report:
+            start = self.folder(plan.start, seed) if plan.start is not None and plan.keep == WEIGHTS else None
+            trainer = recipes.open_recipe(recipe, config, folder, start=start, say=lambda line: None)
+            try:
+                trainer.run(lambda step, figures: report(step / trainer.steps, figures), workers=0)
+            except DivergedError as fault:
+                _write(done, told | {"failed": str(fault)})
+                raise
+            if not trainer.ended:
+                raise KeyboardInterrupt
+            _write(done, told)
         return recipes.result(folder)
 
-    def figures(
-        self, plan: Run, seed: int, name: str, identity: str | None = None
-    ) -> dict[str, dict[str, Any]]:
-        """Metric → its entry (value, unit, interval, counts) of a run's model on a dataset's test clips, or its validation
-        clips where it has no test clips. identity: another rule than each clip's own subject."""
-        path = self.out / "figures" / f"{plan.name}.{seed}.{name}{'.' + identity if identity else ''}.json"
-        model = self.train(plan, seed)
-        if path.is_file() and path.stat().st_mtime > (model / "model.safetensors").stat().st_mtime:
-            return json.loads(path.read_text())
-        protocol = PROTOCOLS["a2f-bench" if name in SETS else "open"]
-        source = FromModel(Animator(checkpoint.load(model)), plan.name)
-        result = run(protocol, [self.sets[name].dataset], source, Options(identity=identity))
-        found = result.parts[0].to_dict()["metrics"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as draft:
-            draft.write_text(json.dumps(found, indent=1))
-        return found
-
-    def values(self, plan: Run, name: str, metric: str, identity: str | None = None) -> list[float]:
-        """A figure of every seed's run; empty where the dataset has no such figure."""
-        found = [self.figures(plan, seed, name, identity).get(metric) for seed in self.seeds]
-        return [float(entry["value"]) for entry in found if entry is not None]
-
-    def seconds(self, plan: Run, name: str, length: float = 10.0) -> float:
-        """Seconds to animate 10 s of noise with the first seed's model, the median of three, one head."""
-        animator = Animator(checkpoint.load(self.train(plan, self.seeds[0])))
-        sound = 0.1 * torch.randn(round(16000 * length), generator=torch.Generator().manual_seed(0)).numpy()
-        head = [self.sets[name].dataset.annotation]
-        taken = []
-        for _ in range(4):
-            begun = time.perf_counter()
-            animator.animate((sound, 16000), annotations=head)
-            taken.append(time.perf_counter() - begun)
-        return statistics.median(taken[1:])
-
-    def parameters(self, plan: Run) -> float:
-        """Millions of parameters of a run's model."""
-        model = checkpoint.load(self.train(plan, self.seeds[0])).model
-        return sum(p.numel() for p in model.parameters()) / 1e6
-
-    def _settings(self, plan: Run, seed: int, recipe: RecipeConfig) -> dict[str, Any]:
-        train = dict(self.scale.train) | (dict(self.scale.tuning) if plan.start else {}) | dict(plan.train)
-        raw = train.get("pca") is False
-        folders = {
-            n: plan.folders.get(n) or (self.sets[n].dataset.folder if raw else self.sets[n].codes)
+    def _sources(self, plan: Run) -> dict[str, Dataset]:
+        return {
+            n: open_dataset(
+                self.made(plan.data[n])
+                if n in plan.data
+                else self.sets[n].values
+                if plan.raw
+                else self.sets[n].codes
+            )
             for n in plan.sets
         }
-        tree: dict[str, Any] = {}
-        if plan.start is not None:
-            anew = plan.keep != "all"
-            tree = recipes.settings(recipe, [open_dataset(f) for f in folders.values()], anew=anew)
-        else:
-            facts = {"identities": (), "heads": {"any": 1}, "default_annotation": "any"}
-            tree["model"] = laid_over(self.scale.base, plan.model) | facts
-        sources = [{"path": str(folder), "repeat": REPEATS.get(n, 1.0)} for n, folder in folders.items()]
-        kept = {key: tree[key] for key in ("model", "cards") if key in tree}
-        return {key: value for key, value in (kept | train).items() if value is not None} | {
-            "sources": sources,
-            "seed": seed,
+
+    def figures(
+        self, plan: Run, seed: int, name: str, identity: str | None = None, view: View | None = None
+    ) -> Figures:
+        """Metric → its entry (value, unit, interval, counts) of a run's model on a dataset's test clips, or its validation
+        clips where it has no test clips. identity: another rule than each clip's own subject. view: another way to measure.
+
+        Empty while planning, where the loss became no number, and where the model has no head for the dataset.
+        """
+        path = self._figures_path(plan, seed, view.name if view else name, identity)
+        if self.progress.planning:
+            self.train(plan, seed)
+            return {}
+        try:
+            model = self.train(plan, seed)
+        except DivergedError as fault:
+            self.skip(f"{plan.name}, seed {seed}: {fault}")
+            return {"diverged": {"value": float("nan")}}
+        assert model is not None
+        weights = (model / "model.safetensors").stat().st_mtime
+        protocol, dataset = (view.protocol, view.dataset) if view else self.measured(name)
+        asked = {"protocol": protocol.name, "clips": len(dataset.clips), "dataset": dataset.name}
+        if path.is_file() and path.stat().st_mtime > weights:
+            kept = json.loads(path.read_text())
+            if kept["asked"] == asked:
+                return kept["metrics"]
+        self.progress.note(f"measuring {plan.name} on {name}")
+        source = FromModel(Animator(checkpoint.load(model)), plan.name)
+        try:
+            result = run(
+                protocol, [dataset], source, Options(identity=identity, flame=self.wishes.flame, keep=True)
+            )
+        except (AnnotationError, DataError) as fault:
+            self.skip(f"{plan.name} on {name}: {fault}")
+            return {}
+        part = result.parts[0]
+        found = {
+            "asked": asked,
+            "facts": part.facts,
+            "metrics": part.to_dict()["metrics"],
+            "differences": part.differences,
+            "problems": part.problems,
         }
+        save_maps(part, path.with_suffix(".npz"))
+        _write(path, found)
+        return found["metrics"]
+
+    def _figures_path(self, plan: Run, seed: int, name: str, identity: str | None) -> Path:
+        whose = f".{identity.replace('/', '-')}" if identity else ""
+        return self.out / "figures" / f"{plan.name}.{seed}.{name}{whose}.json"
+
+    def maps(self, plan: Run, seed: int, name: str) -> Path | None:
+        """The file of a run's maps on a dataset (see `maps.py`), None where `figures` is empty or has no maps."""
+        if not self.figures(plan, seed, name) or self.progress.planning:
+            return None
+        path = self._figures_path(plan, seed, name, None).with_suffix(".npz")
+        return path if path.is_file() else None
+
+    def measured(self, name: str) -> tuple[Protocol, Dataset]:
+        """How a dataset is measured: the protocol, and the dataset with no more test clips than the scale wants."""
+        dataset, most = self.sets[name].dataset, self.scale.sizes.test
+        held = PARTS[name].clips(dataset) if name in PARTS else []
+        protocol = PROTOCOLS["a2f-bench" if held else "open"]
+        test = (
+            held
+            or [c for c in dataset.clips if c.split == "test"]
+            or [c for c in dataset.clips if c.split == "val"]
+        )
+        if most is None or len(test) <= most:
+            return protocol, dataset
+        kept = {test[i * len(test) // most].id for i in range(most)}
+        left = {clip.id for clip in test} - kept
+        return protocol, replace(dataset, clips=tuple(c for c in dataset.clips if c.id not in left))
+
+    def values(
+        self, plan: Run, name: str, metric: str, identity: str | None = None, view: View | None = None
+    ) -> list[tuple[float, str]]:
+        """A figure of every seed's run with its unit; none where the dataset has no such figure."""
+        found = [self.figures(plan, seed, name, identity, view) for seed in self.seeds]
+        entries = [one.get(metric, one.get("diverged")) for one in found]
+        return [(float(e["value"]), str(e.get("unit", ""))) for e in entries if e is not None]
+
+    def times(self, table: str, rows: Mapping[str, tuple[Run, str]]) -> dict[str, float]:
+        """Row → seconds to animate 10 s of noise with the first seed's model, through a dataset's head; all rows one after
+        the other, again and again, so that ratios are fair."""
+        plans = {label: plan for label, (plan, _) in rows.items()}
+        if self.progress.planning:
+            for plan in plans.values():
+                self.train(plan, self.seeds[0])
+            return {}
+        folders = {label: self._model(plan) for label, plan in plans.items()}
+        folders = {label: folder for label, folder in folders.items() if folder is not None}
+        path = self.out / "figures" / f"seconds.{table}.json"
+        newest = max(((f / "model.safetensors").stat().st_mtime for f in folders.values()), default=0.0)
+        if path.is_file() and path.stat().st_mtime > newest:
+            kept = json.loads(path.read_text())
+            if list(kept) == list(folders):
+                return kept
+        self.progress.note("timing")
+        heads = {label: self.sets[rows[label][1]].dataset.annotation for label in folders}
+        found = seconds_of({label: (folders[label], heads[label]) for label in folders}, self.scale.repeats)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, found)
+        return found
+
+    def _model(self, plan: Run) -> Path | None:
+        try:
+            return self.train(plan, self.seeds[0])
+        except DivergedError:
+            return None
+
+    def parameters(self, plan: Run) -> list[float]:
+        """Millions of parameters that train, in all runs that lead to a model by way of weights."""
+        chain = [one for one in plan.chain() if one is plan or plan.keep == WEIGHTS]
+        folders = [] if self.progress.planning else [self._model(one) for one in chain]
+        found = [trainable(folder) for folder in folders if folder is not None]
+        return [sum(found) / 1e6] if len(found) == len(chain) else []
+
+    def curve(self, plan: Run, seed: int) -> list[dict[str, float]]:
+        """The lines of a run's log, of a run that failed too."""
+        path = self.folder(plan, seed) / "metrics.jsonl"
+        if self.progress.planning or not path.is_file():
+            return []
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+    def skip(self, text: str) -> None:
+        """Note a sentence for the report."""
+        if text not in self.skipped:
+            self.skipped.append(text)
 
 
-def laid_over(base: Tree, changes: Tree) -> dict[str, Any]:
-    """Settings of a model with changes on top; an encoder or decoder of another kind takes the old one's place."""
-    out = dict(base)
-    for key, value in changes.items():
-        inner = out.get(key)
-        if (
-            key in FREE
-            and isinstance(inner, Mapping)
-            and value.get("kind", inner.get("kind")) == inner.get("kind")
-        ):
-            value = {**inner, **value}
-        out[key] = value
-    return out
+def _told(config: TrainConfig, sources: Mapping[str, Dataset], plan: Run) -> dict[str, Any]:
+    """What a run is, wherever its datasets lie: settings, and of each dataset what tells it from others."""
+    data = {n: [d.name, len(d.clips), round(d.seconds(), 3)] for n, d in sources.items()}
+    settings = config.model_dump(mode="json", exclude={"sources", "cards"})
+    start = plan.start.name if plan.start else None
+    return json.loads(json.dumps({"settings": settings, "data": data, "start": start, "keep": plan.keep}))
+
+
+def _check_told(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Raises ConfigError where a run that is there is not the one that is asked for."""
+    for part in ("settings", "data"):
+        was, now = old.get(part, {}), new[part]
+        other = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+        if other:
+            raise ConfigError(
+                f"{folder} holds a run with other {part} ({', '.join(sorted(other))}): use another output folder, or remove "
+                "that run."
+            )
+
+
+def _write(path: Path, tree: Any) -> None:
+    with atomic(path) as draft:
+        draft.write_text(json.dumps(tree, indent=1))

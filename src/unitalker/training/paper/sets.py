@@ -3,67 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unitalker.data.dataset import Dataset, open_dataset
 from unitalker.data.pca import encode_dataset
 from unitalker.data.synthesize import TWINS, synthesize
+from unitalker.data.views import View, make_view
 from unitalker.errors import DataError
+from unitalker.evaluation.protocols.base import Part
 from unitalker.evaluation.protocols.published import BENCH
 from unitalker.evaluation.published import SETS
+from unitalker.training.efficiency import with_clips
 
-TWIN, OPEN, GIVEN = "twin", "open", "given"
+TWIN, OPEN, GIVEN = "synthetic twin", "open benchmark", "given"
 REPEATS = {"D0": 10.0, "D1": 5.0, "D2": 4.0}
 """How often an epoch holds each clip of a dataset, where not once: the paper's factors."""
 FACES = tuple(name for name, twin in TWINS.items() if twin.kind != "rest")
+PARTS = {part.name.split()[0]: part for part in BENCH}
+"""The paper's datasets by id, as the protocol of A2F-Bench has them."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of datasets a bench uses. seconds, subjects: of each synthetic twin, None for its own. components: of PCA
+    bases, at most. test: clips that a dataset is measured on at most, None for all."""
+
+    seconds: float | None = None
+    subjects: int | None = None
+    components: int = 512
+    test: int | None = None
 
 
 @dataclass(frozen=True)
 class BenchSet:
-    """A dataset of the bench. id: D0 … D7, or its own name where it is none of them. dataset: as captured. codes: what models
-    with PCA train on, the same folder where there are no vertices. kind: twin, open or given."""
+    """A dataset of the bench. id: D0 … D7, or its own name where it is none of them. dataset: as given, which is measured
+    on. values: what models train on that predict every coordinate: in the protocol's splits and at its frame rate. codes:
+    the same for models with PCA; the folder of values where there are no vertices. kind: twin, open or given."""
 
     id: str
     dataset: Dataset
+    values: Path
     codes: Path
     kind: str
 
     @property
     def about(self) -> str:
         """A line for reports: what it is, how much of it."""
-        clips = self.dataset.clips
-        counts = {split: sum(c.split == split for c in clips) for split in ("train", "val", "test")}
-        minutes = sum(c.seconds for c in clips if c.split in counts) / 60
-        kind = {TWIN: "synthetic twin", OPEN: "open benchmark", GIVEN: "given"}[self.kind]
-        listed = " / ".join(str(n) for n in counts.values())
-        return f"{self.id}: {self.dataset.name} ({kind}), {listed} clips, {minutes:.1f} min"
+        part = PARTS.get(self.id, Part(self.id))
+        clips = {split: part.clips(self.dataset, split) for split in ("train", "val", "test")}
+        minutes = sum(c.seconds for found in clips.values() for c in found) / 60
+        listed = " / ".join(str(len(found)) for found in clips.values())
+        return (
+            f"{self.id}: {self.dataset.name} ({self.kind}), {self.dataset.annotation}, {len(self.dataset.subjects)} "
+            f"subjects, {listed} clips, {minutes:.1f} min"
+        )
 
 
-def find_sets(
-    data: Sequence[Path], out: Path, seconds: float | None, say: Callable[[str], None]
-) -> dict[str, BenchSet]:
+def find_sets(data: Sequence[Path], out: Path, sizes: Sizes, say: Say) -> dict[str, BenchSet]:
     """The datasets of a bench by id, in the paper's order, others behind.
 
-    data: dataset folders, or folders of them; none: twins of `seconds` each (None: their own length), made in out/sets.
-    Vertices get their PCA codes in out/codes, once. Raises DataError for two datasets of one id and for a folder that
-    is none.
+    data: dataset folders, or folders of them; none: twins, made in out/sets. Vertices get their PCA codes in out/codes, and
+    datasets of other splits or frame rates than the paper's what it trains on in out/values, all once. Raises DataError for
+    two datasets of one id and for a folder that is none.
     """
-    folders = expanded(data) if data else _twins(out / "sets", seconds, say)
-    found: dict[str, BenchSet] = {}
-    cards: dict[str, Path] = {}
+    folders = expanded(data) if data else _twins(out / "sets", sizes, say)
+    given: dict[str, Dataset] = {}
     for folder in folders:
         dataset = open_dataset(folder)
         name = _id(dataset)
-        if name in found:
-            raise DataError(f"{found[name].dataset.folder} and {folder} are both {name}; give one of them.")
+        if name in given:
+            raise DataError(f"{given[name].folder} and {folder} are both {name}; give one of them.")
         if dataset.stored == "codes":
             raise DataError(
                 f"{folder} stores codes; give the dataset of vertices, and the bench makes codes itself."
             )
-        found[name] = BenchSet(name, dataset, _codes(dataset, out / "codes", cards, say), _kind(dataset))
+        given[name] = dataset
     order = {name: place for place, name in enumerate(SETS)}
-    return dict(sorted(found.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
+    cards: dict[str, Path] = {}
+    found = {}
+    for name in sorted(given, key=lambda name: (order.get(name, len(order)), name)):
+        values = _values(given[name], PARTS.get(name), out / "values" / name, say)
+        codes = _codes(values, out / "codes" / name, cards, sizes.components, say)
+        found[name] = BenchSet(name, given[name], values.folder, codes, _kind(given[name]))
+    return found
 
 
 def expanded(folders: Sequence[Path]) -> list[Path]:
@@ -75,11 +100,11 @@ def expanded(folders: Sequence[Path]) -> list[Path]:
     return out
 
 
-def _twins(place: Path, seconds: float | None, say: Callable[[str], None]) -> list[Path]:
+def _twins(place: Path, sizes: Sizes, say: Say) -> list[Path]:
     missing = [name for name in FACES if not (place / name / "dataset.json").is_file()]
     if missing:
         say(f"No --data: making synthetic twins, {', '.join(missing)} …")
-        synthesize(place, kinds=missing, seconds=seconds)
+        synthesize(place, kinds=missing, seconds=sizes.seconds, subjects=sizes.subjects)
     return [place / name for name in FACES]
 
 
@@ -87,7 +112,7 @@ def _id(dataset: Dataset) -> str:
     """The paper's name of a dataset, by what its manifest says; its own name for others."""
     if dataset.extra.get("benchmark"):
         return dataset.name
-    return next((part.name.split()[0] for part in BENCH if part.fits(dataset)), dataset.name)
+    return next((name for name, part in PARTS.items() if part.fits(dataset)), dataset.name)
 
 
 def _kind(dataset: Dataset) -> str:
@@ -96,14 +121,31 @@ def _kind(dataset: Dataset) -> str:
     return OPEN if dataset.extra.get("benchmark") else GIVEN
 
 
-def _codes(dataset: Dataset, place: Path, cards: dict[str, Path], say: Callable[[str], None]) -> Path:
+def _values(dataset: Dataset, part: Part | None, made: Path, say: Say) -> Dataset:
+    """The dataset as the paper trains on it: as given, or made in `made` with the protocol's splits and frame rate."""
+    if part is None:
+        return dataset
+    clips = dataset.clips
+    if part.split_of is not None:
+        clips = tuple(replace(clip, split=part.split_of(clip)) for clip in clips)
+    slower = part.fps is not None and dataset.fps > part.fps + 1e-3
+    if not slower and clips == dataset.clips:
+        return dataset
+    if (made / "dataset.json").is_file():
+        return open_dataset(made)
+    if slower:
+        say(f"{dataset.name} at {part.fps:g} frames a second …")
+        return make_view(replace(dataset, clips=clips), made, View(fps=part.fps)).dataset
+    return with_clips(dataset, made, clips)
+
+
+def _codes(dataset: Dataset, made: Path, cards: dict[str, Path], components: int, say: Say) -> Path:
     """The dataset of PCA codes of one of vertices; other datasets as they are. Datasets of one annotation have the basis of
     the first, whose card is kept in `cards`."""
     if dataset.unit in ("weight", "flame"):
         return dataset.folder
-    made = place / dataset.folder.name
     if not (made / "dataset.json").is_file():
         say(f"PCA of {dataset.name} …")
-        encode_dataset(dataset, made, card=cards.get(dataset.annotation))
+        encode_dataset(dataset, made, components, card=cards.get(dataset.annotation))
     cards.setdefault(dataset.annotation, made / "annotations" / f"{dataset.annotation}.json")
     return made
