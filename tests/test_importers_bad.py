@@ -118,6 +118,10 @@ LAYOUTS = {
         reshape=one_column,
         twin=twin_of_anna,
     ),
+    "3detf-hdtf": Layout("3detf-hdtf", like("3detf-hdtf"), "**/*.npy", "**/*.wav", reshape=one_column),
+    "beat": Layout("beat", like("beat"), "**/*.json", "**/*.wav"),
+    "beat2": Layout("beat2", like("beat2"), "**/*.npz", "**/*.wav"),
+    "talkshow": Layout("talkshow", like("talkshow"), "**/*.pkl", "**/*.wav"),
     "grid": Layout("grid", make_grid, "", "audio/*.flac", needed=("grid_s1.npz",)),
     "facegood": Layout("facegood", make_facegood, "*.npz", "*.flac", reshape=fewer_channels),
 }
