@@ -206,3 +206,10 @@ def test_seconds_under_a_name_of_milliseconds_are_noticed(tmp_path: Path, unit: 
     (made,) = import_corpus("mediapipe", source, tmp_path / "out")
     assert (told in " ".join(made.problems)) if told else not made.problems
     assert open_dataset(made.folder).fps <= 60
+
+
+def test_an_npy_by_another_name_is_no_recording(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    an_npy(tmp_path / "in" / "1114_2_01.npz")
+    with pytest.raises(DataError, match=r"1114_2_01\.npz cannot be read as an npz file"):
+        import_corpus("facegood", tmp_path / "in", tmp_path / "out")

@@ -44,7 +44,7 @@ def read_arrays(path: Path, keys: Iterable[str]) -> dict[str, np.ndarray]:
             if missing:
                 raise DataError(f"{path} has no array {missing[0]!r}; it holds {', '.join(stored.files)}.")
             return {k: stored[k] for k in keys}
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as problem:
+    except (OSError, TypeError, ValueError, EOFError, BadZipFile, zlib.error) as problem:
         raise DataError(f"{path} cannot be read as an npz file of the corpus: {problem}") from problem
 
 
