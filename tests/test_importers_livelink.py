@@ -289,3 +289,14 @@ def test_folders_without_takes_are_one_sentence(tmp_path: Path) -> None:
         import_corpus("livelink", tmp_path / "in", tmp_path / "out")
     with pytest.raises(DataError, match="There is no folder"):
         import_corpus("livelink", tmp_path / "none", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("rate", "clock"),
+    [(58.7, 60), (59.94, 60), (29.97, 30), (23.976, 24), (25.0, 25), (15.0, 15), (49.2, 50)],
+)
+def test_a_films_labels_count_a_usual_clock(rate: float, clock: int) -> None:
+    """A phone's film of varying rate is labelled by the rate that it was set to."""
+    from unitalker.audio.timecode import _label_clock
+
+    assert _label_clock(rate) == clock

@@ -14,6 +14,7 @@ from unitalker.audio.container import open_sound
 CLOCK = 60
 """Frames a second of Live Link Face's clock, whatever a recording's own rate."""
 
+_USUAL = (24, 25, 30, 48, 50, 60, 100, 120, 240)
 _TIMECODE = re.compile(r"(\d{1,4}):(\d{2}):(\d{2})[:;](\d{2})(?:\.(\d{1,6}))?")
 _RATES = sorted({float(n) for n in range(1, 241)} | {n * 1000 / 1001 for n in (24, 30, 48, 60, 120, 240)})
 
@@ -64,8 +65,8 @@ class Began:
 def began(path: str | Path) -> Began | None:
     """The moment of a recording's first sample: a broadcast wav's time reference, or the timecode of a film or sound.
 
-    None where the file has neither. A timecode's frames are counted on the film's frame rate, rounded to a whole number,
-    as labels are. Raises AudioError as `read` does.
+    None where the file has neither. A timecode's frames are counted on a usual clock where the film's frame rate is within
+    4 % of one, since that of a phone's film varies, else on the rounded rate. Raises AudioError as `read` does.
     """
     with open_sound(path) as sound:
         container = sound._input
@@ -75,10 +76,16 @@ def began(path: str | Path) -> Began | None:
         rates = [float(s.average_rate) for s in container.streams.video if s.average_rate]
         labels = [s.metadata["timecode"] for s in container.streams if "timecode" in s.metadata]
         label = next(iter([*labels, *filter(None, [container.metadata.get("timecode")])]), None)
-    clock = max(1, round(rates[0])) if rates else 0
+    clock = _label_clock(rates[0]) if rates else 0
     if label is None or not clock:
         return None
     try:
         return Began(clock_frames(label, clock) / clock, 1 / clock, f"its timecode {label}")
     except ValueError:
         return None
+
+
+def _label_clock(rate: float) -> int:
+    """Frames a second that a film's labels count."""
+    near = min(_USUAL, key=lambda clock: abs(clock - rate))
+    return near if abs(near - rate) <= 0.04 * near else max(1, round(rate))

@@ -237,6 +237,7 @@ def _run(recipe: RecipeConfig, config: TrainConfig, folder: Path, how: RunChoice
     Gives the exit code: STOPPED where a signal ended it early.
     """
     from unitalker.training import recipes
+    from unitalker.training.afterwards import next_command
     from unitalker.training.session import check_workers
 
     until = float("inf") if how.minutes is None else time.time() + 60 * how.minutes
@@ -256,7 +257,7 @@ def _run(recipe: RecipeConfig, config: TrainConfig, folder: Path, how: RunChoice
     _say(f"{folder / 'model'}: step {trainer.step} of {trainer.steps}")
     if trainer.ended:
         print(recipes.before_and_after(recipe, [source.path for source in config.sources], folder, _say))
-        _say(recipes.next_command(folder))
+        _say(next_command(folder))
     return code
 
 

@@ -9,6 +9,7 @@ its own annotation cards in `annotations/`; one that stores codes of a basis doe
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -297,4 +298,4 @@ def link(source: Path, target: Path) -> None:
     try:
         target.hardlink_to(source)
     except OSError:
-        target.write_bytes(source.read_bytes())
+        shutil.copyfile(source, target)

@@ -11,29 +11,20 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
-import numpy as np
-
 from unitalker.animation.animator import Animator
-from unitalker.annotations.base import Annotation
 from unitalker.annotations.cards import load_card
-from unitalker.annotations.vertices import VertexAnnotation
 from unitalker.config import RecipeConfig, TrainConfig, UniTalkerConfig
 from unitalker.data.dataset import ANY, Dataset, open_dataset
 from unitalker.data.importers.folder import FolderOptions, import_folder
 from unitalker.data.pca import encode_dataset
-from unitalker.errors import ConfigError, ExportError, ModelError
-from unitalker.export import check_channels, check_unit
+from unitalker.errors import ConfigError, ModelError
 from unitalker.export import read as read_motion
-from unitalker.export.base import check_mesh
 from unitalker.files import atomic
 from unitalker.models import checkpoint
 from unitalker.models.presets import TRAINING, preset
 from unitalker.models.unitalker import UniTalker
-from unitalker.motion import Motion
-from unitalker.rig import builtin_head
 from unitalker.training.distributed import from_environment
 from unitalker.training.optimisation import frozen_parts
 from unitalker.training.session import open_run, same_codes
@@ -302,34 +293,6 @@ def _told(recipe: RecipeConfig) -> str:
 def result(run: Path) -> Path:
     """The model folder of a run: the best by its validation clips, else the last."""
     return next(p for p in (run / "best", run / "model") if (p / "config.json").is_file())
-
-
-def next_command(run: Path) -> str:
-    """What to do with the model of a finished run, as a command."""
-    found = result(run)
-    after = UniTalkerConfig.load(found / "config.json").decoder.leads_to
-    if after is not None:
-        return f"unitalker train --preset {after} --start {quote(str(run))} --data DATASET -o RUN"
-    config = UniTalkerConfig.load(found / "config.json")
-    shown = _on_a_head(load_card(found / "annotations" / f"{config.default_annotation}.json"))
-    return f"unitalker animate speech.wav --model {quote(str(found))} -o face.{'glb' if shown else 'npz'}"
-
-
-def _on_a_head(annotation: Annotation) -> bool:
-    """Whether a head can show the annotation: the built-in one, or its own triangles."""
-    try:
-        check_unit("face.glb", annotation.unit, annotation.name)
-        if isinstance(annotation, VertexAnnotation):
-            if annotation.faces is None:
-                check_mesh(annotation.name, annotation.dim, builtin_head())
-            return True
-        nothing = np.zeros((0, len(annotation.names)), np.float32)
-        check_channels(
-            "face.glb", Motion(nothing, annotation.names, annotation.fps, annotation.name, annotation.unit)
-        )
-    except ExportError:
-        return False
-    return True
 
 
 def before_and_after(recipe: RecipeConfig, sources: Sequence[str], run: Path, say: Say | None = None) -> str:

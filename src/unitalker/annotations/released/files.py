@@ -16,7 +16,10 @@ from unitalker.errors import ModelError
 LARGEST = 4 * 2**30
 """Bytes of a file that is read (the published bases have well under one GB)."""
 
-FAULTS = (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile)
+LARGEST_TEXT = 256 * 2**20
+"""Bytes of a JSON file that is read."""
+
+FAULTS = (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile)
 """What NumPy raises for files that it cannot read."""
 
 
@@ -29,13 +32,11 @@ def unpacked(path: Path) -> int:
     return size
 
 
-def sized(path: Path) -> Path:
-    """The path of a file that is not too large. Raises ModelError for one that is."""
+def sized(path: Path, most: int = LARGEST) -> Path:
+    """The path of a file of at most `most` bytes. Raises ModelError for one that is."""
     size = unpacked(path)
-    if size > LARGEST:
-        raise ModelError(
-            f"{path} holds {size / 2**30:.1f} GB; {LARGEST // 2**30} GB is the most that is read."
-        )
+    if size > most:
+        raise ModelError(f"{path} holds {size / 2**20:.0f} MB; {most // 2**20} MB is the most that is read.")
     return path
 
 
@@ -71,8 +72,8 @@ def _floats(path: Path, array: np.ndarray) -> np.ndarray:
 def read_json(path: Path) -> Any:
     """What a JSON file holds. Raises ModelError where it can't be read."""
     try:
-        return json.loads(sized(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
+        return json.loads(sized(path, LARGEST_TEXT).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as fault:
         raise ModelError(f"{path} is not a readable JSON file: {fault}.") from None
 
 

@@ -40,6 +40,8 @@ SPEAKERS = ("oliver", "seth", "conan", "chemistry")
 SPLITS = ("train", "val", "test")
 LIST = "train_val_test.json"
 LIST_LIMIT = 64_000_000
+LARGEST_CLIP = 256_000_000
+"""Bytes of a clip's pickle; ten seconds have some MB."""
 FLAT = 265
 FLAT_JAW, FLAT_EXPRESSION = slice(0, 3), slice(165, 265)
 EXPRESSIONS = 100
@@ -203,7 +205,7 @@ def _cut(faces: np.ndarray, jaws: np.ndarray) -> Iterator[tuple[np.ndarray, np.n
 
 def _whole(path: Path) -> Mapping[str, Any]:
     """What a clip's pickle holds, out of the list of one that some have."""
-    held = read_pickle(path)
+    held = read_pickle(path, LARGEST_CLIP)
     if isinstance(held, list) and len(held) == 1:
         held = held[0]
     if not isinstance(held, Mapping):
