@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from evaluation_sets import FPS, LIPS, Knowing, make_set, motion, toy
+from evaluation_sets import FPS, LIPS, Knowing, make_set, motion, template, toy
 from unitalker.annotations.blendshapes import BlendshapeAnnotation
 from unitalker.annotations.flame import FLAME_NAMES
 from unitalker.annotations.layouts import layout
@@ -116,7 +116,10 @@ def test_another_tools_files_score_as_by_the_published_script(
     told, seen = json.loads(out.read_text()), capsys.readouterr().out
     for metric, value in published(corpus, made).items():
         assert told["metrics"][metric]["value"] == pytest.approx(value, rel=1e-4), metric
-    assert "predictions longer than the truth: 1" in seen and "frames: 22, published: 3879" in seen
+    assert (
+        f"longer than the truth: 1, by {len(longer) - 22} frames" in seen
+        and "frames: 22, published: 3879" in seen
+    )
     assert "sequences: 1, published: 24" in seen and "vertices of the region lips are not those" in seen
     lve, lips = (
         told["metrics"]["lve"],
@@ -178,6 +181,47 @@ def test_files_that_cannot_be_such_predictions_are_refused(
         run(find_protocol("biwi-testA"), [dataset], FromFolder(tmp_path / "made"))
 
 
+def test_files_of_another_frame_rate_are_told(
+    toys: tuple[Path, dict[str, np.ndarray]], tmp_path: Path
+) -> None:
+    """25 frames a second against 30: too near to be refused, too far to be kept quiet."""
+    dataset = open_dataset(toys[0])
+    for name, moved in toys[1].items():
+        wanted = np.linspace(0, len(moved) - 1, round(len(moved) * 1.2)).round().astype(int)
+        np.save(tmp_path / f"{name}.npy", moved[wanted] + template().reshape(-1))
+    told = run(find_protocol("open"), [dataset], FromFolder(tmp_path)).parts[0].differences
+    assert "3, by 18 frames together" in told[-2] and "120% of the truth's frames" in told[-1]
+
+
+def test_a_face_that_never_moves_has_no_lag(toys: tuple[Path, dict[str, np.ndarray]]) -> None:
+    still = Knowing(toys[1], toy(), {"toys/a": 0.0, "toys/b": 0.0, "pivot": 0.0})
+    result = measured(toys, still, "own")
+    found = result.to_dict()["metrics"]
+    assert found["opening_r"]["value"] == 0.0 and "opening_lag_ms" not in found
+    assert found["lve_over_rest"]["value"] == found["fdd"]["value"] / found["fdd_absolute"]["value"] == 1.0
+    assert [row["opening_lag_ms [ms]"] for row in csv.DictReader(io.StringIO(result.to_csv()))] == [""] * 3
+
+
+def test_files_of_weights_are_read_in_the_datasets_order(tmp_path: Path) -> None:
+    names = layout("arkit52").names[::-1][1:]
+    values = RNG.random((30, len(names)), np.float32)
+    stored = BlendshapeAnnotation("arkit52", 25.0, "weight", names)
+    make_set(tmp_path / "set", {"one": ("s", "test", values)}, stored)
+    (tmp_path / "set" / "annotations" / "arkit52.json").unlink()
+    (tmp_path / "made").mkdir()
+    np.save(tmp_path / "made" / "one.npy", values)
+    dataset = open_dataset(tmp_path / "set")
+    assert dataset.names == names
+    found = run(find_protocol("open"), [dataset], FromFolder(tmp_path / "made")).to_dict()["metrics"]
+    assert found["lve"]["value"] == found["mve"]["value"] == 0.0 and found["jaw_r"]["value"] == pytest.approx(
+        1
+    )
+    with (tmp_path / "made" / "one.npy").open("wb") as file:
+        np.savez(file, values)
+    with pytest.raises(DataError, match=r"one\.npy is an archive of arrays"):
+        run(find_protocol("open"), [dataset], FromFolder(tmp_path / "made"))
+
+
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.ndarray]]:
     """A toy dataset with three test clips of two subjects, and its motion by clip."""
@@ -222,7 +266,12 @@ def test_a_model_is_measured_as_whom_the_rule_says(toys: tuple[Path, dict[str, n
 
 def test_identities_that_a_model_lacks_are_told(toys: tuple[Path, dict[str, np.ndarray]]) -> None:
     by_subject = measured(toys, Knowing(toys[1], toy(), {"elsewhere/a": 1.0, "pivot": 0.0}))
-    assert by_subject.notes == ["knowing does not know b of toys: predicted as the pivot."]
+    assert by_subject.notes == [
+        "knowing was trained on elsewhere, not on toys: subjects are predicted as those of the same names there.",
+        "knowing does not know b of toys: predicted as the pivot.",
+    ]
+    some = measured(toys, Knowing(toys[1], toy(), {"toys/a": 1.0, "pivot": 0.0}), "training")
+    assert some.notes == ["knowing knows 1 of the 2 training subjects of toys: averaged over those."]
     everybody = Knowing(toys[1], toy(), {"s0": 1.0, "s1": 0.9, "pivot": 0.0})
     told = measured(toys, everybody, "training")
     assert set(everybody.asked) == {"s0", "s1"} and "averaged over all 2 of its identities" in told.notes[0]
@@ -420,6 +469,7 @@ def test_the_docs_list_every_figure_and_protocol() -> None:
     [
         (["evaluate"], "Say what to evaluate"),
         (["evaluate", "mini", "x", "--json", "f.json"], "--json needs --protocol"),
+        (["evaluate", "mini", "x", "--lips"], "--lips needs --protocol"),
         (["evaluate", "mini", "--protocol", "open"], "needs a dataset: --data FOLDER"),
         (["evaluate", "mini", "x", "--protocol", "open", "--split", "val"], "--split has no use with --protocol"),
         (["evaluate", "--protocol", "open", "--data", "{set}"], "Give either a model or --predictions"),

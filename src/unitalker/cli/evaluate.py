@@ -133,8 +133,8 @@ def _plain(model: str | None, dataset: Path | None, wishes: Wishes) -> int:
     from unitalker.evaluation.report import evaluate as measure
     from unitalker.files import atomic, check_writable
 
-    for name in ("predictions", "regions", "flame", "json", "csv", "maps", "report"):
-        if getattr(wishes, name) is not None:
+    for name in ("predictions", "regions", "flame", "json", "csv", "maps", "report", "lips", "seed"):
+        if getattr(wishes, name) not in (None, False, 0):
             raise ConfigError(f"--{name} needs --protocol; `unitalker evaluate --list` tells them.")
     dataset = dataset or next(iter(wishes.data), None)
     if model is None or dataset is None:

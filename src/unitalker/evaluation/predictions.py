@@ -111,6 +111,11 @@ class FromModel:
                 )
             return [rule]
         found = [one for subject in training if (one := self._identity(dataset, subject)) is not None]
+        if 0 < len(found) < len(training):
+            self._note(
+                f"{self.name} knows {len(found)} of the {len(training)} training subjects of {dataset.name}: averaged over "
+                "those."
+            )
         return found or self._everybody(dataset)
 
     def _identity(self, dataset: Dataset, subject: str) -> str | None:
@@ -119,7 +124,14 @@ class FromModel:
         if named in self.animator.identities:
             return named
         alike = [one for one in self.animator.identities if one.rpartition("/")[2] == subject]
-        return alike[0] if len(alike) == 1 else None
+        if len(alike) != 1:
+            return None
+        if other := alike[0].rpartition("/")[0]:
+            self._note(
+                f"{self.name} was trained on {other}, not on {dataset.name}: subjects are predicted as those of the same "
+                "names there."
+            )
+        return alike[0]
 
     def _everybody(self, dataset: Dataset) -> list[str]:
         known = [one for one in self.animator.identities if one != PIVOT]
@@ -214,10 +226,13 @@ class FromFolder:
             stored = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError, TypeError) as fault:
             raise DataError(f"{path.name} is not a readable npy array: {fault}.") from None
-        width = face.width
-        frames = _frames(stored, width, path.name)
+        if not isinstance(stored, np.ndarray):
+            raise DataError(
+                f"{path.name} is an archive of arrays; one array is needed, as np.save writes it."
+            )
         if face.annotation.kind != "vertices":
-            return Track(len(frames), lambda part: np.asarray(frames[part], np.float32))
+            return _numbers(stored, dataset.names or face.annotation.names, face, path.name)
+        frames = _frames(stored, face.width, path.name)
         neutral = dataset.template(clip.subject)
         if neutral is None:
             raise DataError(
@@ -227,6 +242,14 @@ class FromFolder:
         _check_absolute(np.asarray(frames[0], np.float32), flat, path.name)
         base = face.part(flat[None])
         return Track(len(frames), lambda part: (face.part(frames[part]) - base) * scale)
+
+
+def _numbers(stored: np.ndarray, names: tuple[str, ...], face: Face, name: str) -> Track:
+    """Weights or FLAME numbers (T, D) in the order of names, read in the annotation's."""
+    frames = _frames(stored, len(names), name)
+    return Track(
+        len(frames), lambda part: by_name(np.asarray(frames[part], np.float32), names, face.annotation.names)
+    )
 
 
 def _frames(stored: np.ndarray, width: int, name: str) -> np.ndarray:

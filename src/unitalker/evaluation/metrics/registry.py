@@ -41,8 +41,9 @@ def best_r(sums: np.ndarray) -> np.ndarray:
 
 
 def lag_ms(sums: np.ndarray) -> np.ndarray:
-    """That lag in milliseconds, positive where the prediction is late."""
-    return 1000 * LAGS[_by_lag(sums).argmax(-1)]
+    """That lag in milliseconds, positive where the prediction is late; NaN where one side never moves."""
+    found = _by_lag(sums)
+    return np.where(found.any(-1), 1000 * LAGS[found.argmax(-1)], np.nan)
 
 
 def lively(sums: np.ndarray) -> np.ndarray:

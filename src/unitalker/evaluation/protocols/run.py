@@ -29,8 +29,9 @@ LOOKED_AT = 8
 """Clips, of all splits, whose motion tells where the mouth opens."""
 LOOKED_FRAMES = 64
 OF_LIPS = frozenset(metric.sums for metric in METRICS if metric.region in (LIPS, OPENING, JAW))
-OTHER_RATE = 1.4
-"""A prediction that is longer or shorter by more than this has another frame rate."""
+OTHER_RATE, DOUBTFUL = 1.4, 0.1
+"""A prediction that is longer or shorter by more than the first has another frame rate; all of them together by more than
+the second may have one, which is told."""
 
 
 @dataclass(frozen=True)
@@ -265,9 +266,9 @@ class _Work:
                     f"the prediction{f' as {style}' if style else ''} has {track.frames} frames where {due} are due at "
                     f"{self.fps:g} fps; it has another frame rate, or is of another sentence."
                 )
-            self.lengths["longer"] += track.frames > due
-            self.lengths["shorter"] += track.frames < due
-            self.lengths["cut"] += max(due - track.frames, 0)
+            more = track.frames - due
+            self.lengths.update(longer=int(more > 0), shorter=int(more < 0), due=due, made=track.frames)
+            self.lengths.update(over=max(more, 0), cut=max(-more, 0))
         count = min(due, *(track.frames for track in tracks.values()))
         if count < 1:
             raise DataError("there are no frames to compare.")
@@ -325,12 +326,19 @@ class _Work:
             self.differences.append(f"frames: {frames}, published: {part.frames}.")
         if self.lengths["longer"]:
             self.differences.append(
-                f"predictions longer than the truth: {self.lengths['longer']}; their ends were cut."
+                f"predictions longer than the truth: {self.lengths['longer']}, by {self.lengths['over']} frames together; "
+                "their ends were cut."
             )
         if self.lengths["shorter"]:
             self.differences.append(
                 f"predictions shorter than the truth: {self.lengths['shorter']}, by {self.lengths['cut']} frames together; the "
                 "truth's ends were cut."
+            )
+        share = self.lengths["made"] / max(self.lengths["due"], 1)
+        if abs(share - 1) > DOUBTFUL:
+            self.differences.append(
+                f"predictions have {share:.0%} of the truth's frames: no figure holds if they have another frame rate "
+                f"than {self.fps:g}."
             )
 
 
