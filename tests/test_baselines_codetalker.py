@@ -147,6 +147,12 @@ def test_a_second_stage_may_hold_the_first(files: Path) -> None:
         ({"stage1": None}, "holds the second stage alone; .* with --stage1"),
         ({"config": "squeezed.json"}, "quant_factor 0, as all published ones"),
         ({"config": "words.json"}, "num_attention_heads of --config must be a whole number, not 'eight'"),
+        ({"config": "slope.json"}, "neg of --config must be a number, not 'steep'"),
+        (
+            {"more": "encoder.encoder_transformer.net.999999999.odd"},
+            "has the unknown autoencoder.encoder.enc",
+        ),
+        ({"more": "encoder.encoder_transformer.net.odd"}, "has the unknown autoencoder.encoder.enc"),
         ({"config": "broken.yaml"}, "is not a readable YAML file"),
         ({"file": "stage1.pth.tar"}, "is CodeTalker's first stage, which knows no sound"),
         (
@@ -161,7 +167,10 @@ def test_import_errors_are_sentences(files: Path, change: dict[str, Any], senten
     _, store = save(files, True)
     (files / "squeezed.json").write_text(json.dumps(slow.STORE | {"quant_factor": 1}))
     (files / "words.json").write_text('{"num_attention_heads": "eight"}')
+    (files / "slope.json").write_text('{"neg": "steep"}')
     (files / "broken.yaml").write_text("a: [")
+    if "more" in change:
+        torch.save(store | {change["more"]: torch.zeros(2)}, files / "stage1.pth.tar")
     if "lost" in change:
         torch.save({k: v for k, v in store.items() if k != change["lost"]}, files / "stage1.pth.tar")
     given = {k: v and files / v for k, v in change.items() if k in ("stage1", "config")}

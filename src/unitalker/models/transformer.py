@@ -30,7 +30,7 @@ def positions(first: int, frames: int, width: int, period: int | None = None) ->
     t = torch.arange(first, first + frames)
     t = (t if period is None else t % period).float()[:, None]
     angles = t * torch.exp(torch.arange(0, width, 2).float() * (-math.log(10000.0) / width))
-    return torch.stack([angles.sin(), angles.cos()], -1).reshape(frames, width)
+    return torch.stack([angles.sin(), angles.cos()], -1).flatten(1)[:, :width]
 
 
 def slopes(heads: int) -> list[float]:

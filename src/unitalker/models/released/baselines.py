@@ -90,6 +90,14 @@ def whole(settings: Mapping[str, Any], name: str, usual: int) -> int:
     return value
 
 
+def number(settings: Mapping[str, Any], name: str, usual: float) -> float:
+    """A setting that is a number. Raises ModelError for anything else."""
+    value = settings.get(name, usual)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ModelError(f"The setting {name} of --config must be a number, not {value!r}.")
+    return float(value)
+
+
 def form_of(settings: Mapping[str, Any], period: int, source: Path) -> Form:
     """The form of a checkpoint: by the settings' `dataset`, else by the period of its positions. Raises ModelError."""
     named = settings.get("dataset")

@@ -15,6 +15,7 @@ from unitalker.models.released.baselines import (
     ImportedBaseline,
     axes_of,
     form_of,
+    number,
     read_settings,
     whole,
     with_pivot,
@@ -154,16 +155,16 @@ def _autoencoder(store: dict[str, torch.Tensor], settings: Mapping[str, Any], so
         )
     for half in ("encoder", "decoder"):
         _drop_positions(store, f"{half}.{half}_pos_embedding.pe", width, source)
-    numbers = [int(k.split(".")[3]) for k in store if k.startswith("encoder.encoder_transformer.net.")]
+    halves = {k.split(".")[3] for k in store if k.startswith("encoder.encoder_transformer.net.")}
     return {
         "width": width,
-        "layers": (max(numbers) + 1) // 2,
+        "layers": (len(halves) + 1) // 2,
         "heads": whole(settings, "num_attention_heads", HEADS),
         "inner": inner,
         "parts": vector // part_dim,
         "part_dim": part_dim,
         "entries": entries,
-        "slope": float(settings.get("neg", SLOPE)),
+        "slope": number(settings, "neg", SLOPE),
         "projected": PROJECTED in store,
     }
 
