@@ -104,7 +104,7 @@ def carry_out(name: str, choices: Choices) -> int:
     wishes = Wishes(columns, choices.flame, choices.audio, choices.answers)
     choices.output.mkdir(parents=True, exist_ok=True)
     try:
-        with bar("Bench", 1.0) as tell:
+        with bench.alone(choices.output), bar("Bench", 1.0) as tell:
             progress = Progress(tell)
             lab = bench.open_lab(choices.data, choices.output, scale, seeds, progress, wishes)
             written = bench.carry_out(lab, chosen)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import unitalker
@@ -69,6 +70,24 @@ def about(lab: Lab) -> list[str]:
             "paper's."
         )
     return [*told, *(one.about for one in lab.sets.values())]
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """While a bench works in a folder. Raises ConfigError where another one does."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with (out / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(
+                f"Another bench works in {out}; wait for its end, or use another folder."
+            ) from None
+        yield
 
 
 def carry_out(lab: Lab, tables: Mapping[str, Table]) -> list[Path]:

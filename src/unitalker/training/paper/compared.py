@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+from unitalker.config import merged
 from unitalker.evaluation.published import PUBLISHED
 from unitalker.training.paper.grid import Cell, Grid, Report, cell, plain
 from unitalker.training.paper.lab import Lab
@@ -30,6 +32,8 @@ FACTORS = {
 """What figures are multiplied by in print, as the paper's; FDD on VOCASET by size, the paper gives no unit."""
 MILLIMETRES = {"LVE": 1e6, "MVE": 1e3, "UFVE": 1e3, "FDD": 1e6}
 COMPARED = ("D0", "D1")
+SELFTALK_WEIGHT = 1000.0
+"""Of SelfTalk's errors of motion and velocity, in the files' numbers."""
 
 
 def targets(lab: Lab) -> tuple[str, ...]:
@@ -47,7 +51,16 @@ def baseline(lab: Lab, preset: str, name: str) -> Run:
 
 def _form(lab: Lab, preset: str, name: str) -> Run:
     model, train = lab.scale.baseline(preset, lab.rate(name))
-    return Run(f"{preset}-{name}", (name,), model, train)
+    return Run(f"{preset}-{name}", (name,), _in_unit(model, lab.size(name)), train)
+
+
+def _in_unit(model: dict[str, Any], size: float) -> dict[str, Any]:
+    """A baseline's settings for annotations whose numbers are `size` of the published files': the balance of its losses, and
+    its noise, stay the published ones."""
+    kind = model["decoder"]["kind"]
+    weights = dict.fromkeys(("motion_weight", "velocity_weight"), SELFTALK_WEIGHT / size**2)
+    changes = {"selftalk": weights, "facediffuser": {"noise": size}}
+    return model if size == 1 else merged(model, {"decoder": changes.get(kind, {})})
 
 
 def base(lab: Lab, name: str | None = None) -> Run:

@@ -76,6 +76,11 @@ class Lab:
         part, fps = PARTS.get(name), self.sets[name].dataset.fps
         return fps if part is None or part.fps is None else min(part.fps, fps)
 
+    def size(self, name: str) -> float:
+        """How much of a dataset's annotation's unit the unit of published figures is."""
+        part, annotation = PARTS.get(name), self.sets[name].dataset.annotation
+        return part.size if part is not None and part.annotation == annotation else 1.0
+
     def folder(self, plan: Run, seed: int) -> Path:
         """The folder of a run."""
         return self.out / "runs" / f"{plan.name}.{seed}"

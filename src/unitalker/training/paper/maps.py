@@ -12,9 +12,12 @@ from unitalker.evaluation.plots.heads import Mesh, View, sheet
 from unitalker.evaluation.protocols.result import PartResult
 from unitalker.files import atomic
 
-KEYS = {"velocity_mean": "velocity, mean", "velocity_std": "velocity, standard deviation"}
+KEYS = {"velocity_mean": "velocity mean", "velocity_std": "velocity std"}
 REGIONS = ("lips", "upper_face")
 TRUTH = "truth"
+BRIGHT, WORST = 2.0, 4.0
+"""Colours end at so many times the truth's largest velocity, and the best system's largest error: one bad system must not
+make all others look alike."""
 
 
 def save_maps(part: PartResult, path: Path) -> None:
@@ -49,16 +52,21 @@ def draw_systems(files: Mapping[str, Path], unit: str, path: Path, size: int) ->
     for key, title in KEYS.items():
         shown = {TRUTH: first[f"{key}_truth"]}
         shown |= {label: maps[f"{key}_prediction"] for label, (_, maps) in loaded.items()}
-        rows.append((title, f"{unit}/s", shown))
-    rows.append(("mean error", unit, {label: maps["error"] for label, (_, maps) in loaded.items()}))
+        rows.append((title, f"{unit}/s", _cut(shown, BRIGHT * float(shown[TRUTH].max()))))
+    errors = {label: maps["error"] for label, (_, maps) in loaded.items()}
+    rows.append(("error", unit, _cut(errors, WORST * min(float(one.max()) for one in errors.values()))))
     _save(View(mesh, size), rows, path)
 
 
 def draw_truth(label: str, file: Path, unit: str, path: Path, size: int) -> None:
     """The velocities of a dataset's captured motion."""
     mesh, maps = load_maps(file)
-    rows = [(title, f"{unit}/s", {label: maps[f"{key}_truth"]}) for key, title in KEYS.items()]
-    _save(View(mesh, size), rows, path)
+    shown = {title: maps[f"{key}_truth"] for key, title in KEYS.items()}
+    _save(View(mesh, size), [(label, f"{unit}/s", shown)], path)
+
+
+def _cut(maps: Mapping[str, np.ndarray], most: float) -> dict[str, np.ndarray]:
+    return {label: np.minimum(values, most) for label, values in maps.items()}
 
 
 def _save(view: View, rows: Sequence[tuple[str, str, Mapping[str, np.ndarray]]], path: Path) -> None:

@@ -86,7 +86,7 @@ def _answers(files: Sequence[Path], keys: Sequence[Path]) -> Grid:
             one = next((p for p in found.preferences if p.question == question), None) if found else None
             values = (round(100 * one.rate, 1),) if one else ()
             cells[question] = Cell(values, "%" if one else "", known.at(label, question))
-        people = f", {found.raters} people" if found else ""
+        people = f", {found.raters} answering" if found else ""
         grid.rows[f"UniTalker beside {label}{people}"] = cells
     return grid
 

@@ -19,8 +19,8 @@ Tree = Mapping[str, Any]
 class Scale:
     """Sizes of everything. base, large: settings of UniTalker-B and -L, over which tables lay their own. encoders: short
     name → settings. baselines: preset → what differs from its settings. train: settings of a run. tuning: of one that goes
-    on with all of another model, and alike: of a baseline, both over `train`. sizes: of data. widths: channels of decoders
-    (Fig. 5). fractions: of D0 (Fig. 4). growth: numbers of datasets (Tab. 4), None for all. shown: films of the user study
+    on with all of another model, and alike: of a baseline, both over `train`. sizes: of data. widths, decoders: channels and kinds of
+    decoders, alone: whether on single datasets too (Fig. 5). fractions: of D0 (Fig. 4). growth: numbers of datasets (Tab. 4), None for all. shown: films of the user study
     (seconds, height in pixels, clips). repeats: of each timing. changes: a user's settings of training, over all. about: a sentence for reports."""
 
     name: str
@@ -34,6 +34,8 @@ class Scale:
     alike: Tree = field(default_factory=dict)
     sizes: Sizes = field(default_factory=Sizes)
     widths: tuple[int, ...] = (64, 128, 256, 512)
+    decoders: tuple[str, ...] = ("tcn", "transformer")
+    alone: bool = True
     fractions: tuple[float, ...] = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32)
     growth: tuple[int, ...] | None = None
     shown: tuple[float, int, int] = (20.0, 384, 30)
@@ -124,6 +126,8 @@ QUICK = Scale(
     alike={"epochs": None, "validate_epochs": None, "warmup_epochs": None, "warmup_steps": 0, "steps": 3, "batch": 2, "max_seconds": 1.5},
     sizes=Sizes(seconds=30.0, subjects=3, components=64, test=3),
     widths=(16, 64),
+    decoders=("tcn",),
+    alone=False,
     fractions=(1.0, 0.25),
     growth=(1, 2, 8),
     shown=(0.5, 64, 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -89,16 +90,19 @@ def _one_head(lab: Lab, target: str, sets: tuple[str, ...]) -> Run | None:
 
 
 def _unified(lab: Lab, name: str, target: str, out: Path) -> None:
-    """Codes of a dataset on the target's topology. Weights go to a topology of someone else's by way of the built-in one."""
+    """Codes of a dataset on the target's topology. Weights go to a topology of someone else's by way of the built-in one;
+    the vertices, which are large, are removed again."""
     source, goal = open_dataset(lab.sets[name].values), open_dataset(lab.sets[target].values)
     basis = lab.sets[target].codes / "annotations" / f"{goal.annotation}.json"
-    to, place = goal.annotation, out.with_name(f"{out.name}-vertices")
+    to = goal.annotation
+    place, way = (out.with_name(f"{out.name}-{stage}") for stage in ("vertices", "way"))
     if to not in builtin.MESHES:
         to = str(basis)
         if source.unit == "weight":
-            way = out.with_name(f"{out.name}-way")
             source = _once(source, way, "face")
     encode_dataset(_once(source, place, to), out, card=basis)
+    for folder in (place, way):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _once(source: Dataset, place: Path, to: str) -> Dataset:
@@ -193,7 +197,7 @@ def fig4(lab: Lab) -> Report:
 def _efficiency(lab: Lab, name: str, others: tuple[str, ...], fractions: tuple[float, ...]) -> Grid:
     before = whole(lab, f"without-{name}", sets=others)
     label = f"UniTalker-[{'-'.join(dict.fromkeys((others[0], others[-1])))}]"
-    grid = Grid(f"LVE on {name} by the share of its training clips", ("plain encoder", label))
+    grid = Grid(f"LVE on {name} by the share of its training clips", ("plain encoder", label), marked=())
     for share in fractions:
         part = {name: Made(f"{name}-{share:g}", partial(_part, lab.sets[name].codes, share))}
         plain = Run(f"share-{share:g}-{name}-plain", (name,), lab.scale.large, data=part)
@@ -225,18 +229,19 @@ def _draw_efficiency(grid: Grid, path: Path) -> None:
 
 def _identities(lab: Lab) -> Grid:
     """LVE as own, pivot and strangers, with and without crops of the pivot."""
-    columns = tuple(f"{name} {who}" for name in lab.columns for who in ("own", "pivot", "others"))
-    grid = Grid("LVE by whose identity speaks", columns, marked=())
-    plans = {"UniTalker": whole(lab), "without pivot": replace(whole(lab, "no-pivot"), train={"pivot": 0.0})}
-    for label, plan in plans.items():
-        cells = {}
-        for name in lab.columns:
-            cells[f"{name} own"] = lve(lab, plan, name, "", "")
-            cells[f"{name} pivot"] = lve(lab, plan, name, "", "", PIVOT)
+    plans = {"": whole(lab), ", without pivot": replace(whole(lab, "no-pivot"), train={"pivot": 0.0})}
+    columns = tuple(f"{who}{ending}" for ending in plans for who in ("own", "pivot", "others"))
+    grid = Grid("LVE by whose identity speaks", columns)
+    for name in lab.columns:
+        cells: dict[str, Cell] = {}
+        for ending, plan in plans.items():
             found = [lab.values(plan, name, "lve", who) for who in strangers(lab, name)]
-            cells[f"{name} others"] = cell(_averaged(found), factor=FACTORS.get(name, 1e6))
-        grid.rows[label] = cells
-    return grid
+            cells[f"own{ending}"] = lve(lab, plan, name, "", "")
+            cells[f"pivot{ending}"] = lve(lab, plan, name, "", "", PIVOT)
+            cells[f"others{ending}"] = cell(_averaged(found), factor=FACTORS.get(name, 1e6))
+        unit = next((one.unit for one in cells.values() if one.unit), "")
+        grid.rows[f"{name}, {unit}"] = {column: replace(one, unit="") for column, one in cells.items()}
+    return replace(grid, marked=())
 
 
 def strangers(lab: Lab, name: str) -> list[str]:
