@@ -11,7 +11,7 @@ from unitalker.evaluation.metrics.curves import LAGS, sample_at
 from unitalker.rig.lips import GAUGE_VERTICES, MIDDLE
 
 BILABIALS = frozenset("pbm")
-OPEN_PHONES = frozenset("aɑæɐʌɔɒ") | {"aa", "ae", "ah", "ao", "aw", "ay"}
+OPEN_PHONES = frozenset("aɑæɐʌɔɒ") | {"aɪ", "aʊ"} | {"aa", "ae", "ah", "ao", "aw", "ay"}
 """Vowels with an open jaw, in IPA and in ARPABET without stress."""
 BEFORE, AFTER = 0.040, 0.040
 """Seconds around a bilabial in which the lips may shut."""
@@ -79,7 +79,7 @@ def closures(gap: np.ndarray, fps: float, phones: Timed) -> dict[str, tuple[int,
     times, large = np.arange(len(gap)) / fps, np.percentile(gap, LARGE)
     shut, wide = [0, 0], [0, 0]
     for start, end, symbol in phones:
-        plain = symbol.casefold().rstrip("012ːʰ")
+        plain = symbol.casefold().lstrip("ˈˌ").rstrip("012ːʰ")
         if plain in BILABIALS:
             shut[0] += bool(_within(gap, times, start - BEFORE, end + AFTER).min() < CLOSED * large)
             shut[1] += 1
