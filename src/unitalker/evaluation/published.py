@@ -33,7 +33,7 @@ _QUALITY = ("LVE", "MVE", "UFVE", "FDD", "params", "seconds")
 PUBLISHED: dict[str, Published] = {
     "table2": Published(
         "Comparison on BIWI-Test-A",
-        "LVE 1e-4 u², MVE and UFVE 1e-3 u, FDD 1e-5 u² (u of the prepared data); parameters in millions",
+        "LVE 1e-4 U², MVE and UFVE 1e-3 U, FDD 1e-5 U² (U is CodeTalker's unit, 0.2 u); parameters in millions",
         _QUALITY,
         {
             "FaceFormer": (4.9836, 7.2750, 6.9081, 4.0062, 109, 0.705),
@@ -80,7 +80,7 @@ PUBLISHED: dict[str, Published] = {
     ),
     "table5": Published(
         "LVE of models of one dataset, of all, and fine-tuned",
-        "scaled by dataset, so that they read as small numbers (D0 1e-4 u², D1 1e-6 m²)",
+        "scaled by dataset, so that they read as small numbers (D0 1e-4 U², D1 1e-6 m²)",
         SETS,
         {
             "L-[D*]": (4.279, 9.153, 8.881, 8.445, 1.370, 2.040, 1.043, 1.235),
@@ -129,7 +129,7 @@ PUBLISHED: dict[str, Published] = {
     ),
     "table10": Published(
         "FaceFormer with and without autoregression",
-        "LVE 1e-4 u² (BIWI-Test-A) and 1e-5 m² (VOCASET); seconds for 10 s of sound",
+        "LVE 1e-4 U² (BIWI-Test-A) and 1e-5 m² (VOCASET); seconds for 10 s of sound",
         ("BIWI LVE", "BIWI seconds", "VOCASET LVE", "VOCASET seconds"),
         {
             "autoregressive": (4.9836, 0.705, 1.1221, 0.624),
@@ -150,4 +150,4 @@ PUBLISHED: dict[str, Published] = {
 }
 """Name of our command → the paper's table."""
 HALF_BIWI_LVE = 4.197
-"""Fig. 4: UniTalker-[D1-D7] fine-tuned on half of D0, 1e-4 u²."""
+"""Fig. 4: UniTalker-[D1-D7] fine-tuned on half of D0, 1e-4 U²."""

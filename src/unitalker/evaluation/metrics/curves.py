@@ -46,12 +46,15 @@ def best_lag(
     predicted_fps: Sequence[float],
     lags: np.ndarray = LAGS,
 ) -> tuple[float, float]:
-    """(lag in s, r): the common lag for which prediction(t + lag) has the highest pooled r with truth(t)."""
+    """(lag in s, r): the common lag for which prediction(t + lag) has the highest pooled r with truth(t); 0 and 0
+    where one side never moves."""
     times = [np.arange(len(t)) / fps for t in truth]
     scores = []
     for lag in lags:
         moved = [sample_at(p, f, t + lag) for p, f, t in zip(predicted, predicted_fps, times, strict=True)]
         scores.append(pooled_correlation(truth, moved))
+    if not any(scores):
+        return 0.0, 0.0
     best = int(np.argmax(scores))
     return float(lags[best]), scores[best]
 

@@ -103,7 +103,8 @@ def _mesh(state: dict[str, torch.Tensor], settings: Mapping[str, Any], beside: B
     state[STYLES], state[FACES] = with_pivot(state[STYLES].T).contiguous(), with_pivot(faces)
     decoder = _decoder(state, "vertices", width, "gru", path) | {"neutral_faces": True, "noise": scale}
     lacking = [name for name, face in zip(subjects, known, strict=True) if face is None]
-    remarks = () if not lacking else (
+    remarks = _guessed(settings, dim) if not lacking else (
+        *_guessed(settings, dim),
         f"No neutral face of {', '.join(lacking)} (--templates, --subjects): the published model hears noise on whole faces, "
         "so for them this one differs from it.",
     )  # fmt: skip
@@ -124,7 +125,9 @@ def _weights(
         face: Annotation = _arkit(names)
     else:
         face = _numbers(f"weights_{dim}", dim, _rate(settings, dim, path))
-    return _alike(state, WEIGHT_NAMES, decoder, face, beside, ())
+    return _alike(
+        state, WEIGHT_NAMES, decoder, face, beside, _guessed(settings, dim) if dim != len(names) else ()
+    )
 
 
 def _controls(
@@ -141,6 +144,7 @@ def _controls(
     decoder["steps"] = whole(settings, "diff_steps", CONTROL_STEPS)
     face = _numbers(f"controls_{dim}", dim, _rate(settings, dim, path))
     remarks = (
+        *_guessed(settings, dim),
         f"The {dim} controls are scaled as the checkpoint's training data were, and have no names in it: channels are c0, "
         f"c1, …; {decoder['steps']} steps of noise, unless --config says otherwise (diff_steps).",
     )
@@ -198,3 +202,12 @@ def _rate(settings: Mapping[str, Any], dim: int, path: Path) -> float:
             "frames a second in the file of --config, as in output_fps: 25."
         )
     return float(told)
+
+
+def _guessed(settings: Mapping[str, Any], dim: int) -> tuple[str, ...]:
+    """A remark where nothing tells the frame rate."""
+    if "output_fps" in settings or dim in RATES:
+        return ()
+    return (
+        "Taken to be of 30 frames a second, which the checkpoint does not tell; --config says otherwise (output_fps).",
+    )

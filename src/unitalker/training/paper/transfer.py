@@ -30,13 +30,10 @@ STRANGERS = 3
 def table4(lab: Lab) -> Report:
     """More and more datasets, by one head each or all brought to D1's topology: up to fifteen runs."""
     report = Report("table4", PUBLISHED["table4"].title)
-    target = (
-        "D1"
-        if "D1" in lab.sets
-        else next((n for n in lab.bench if lab.sets[n].dataset.unit not in NUMBERS), None)
-    )
+    meshes = [n for n in lab.bench if _carried(lab, n) and lab.sets[n].dataset.unit != "weight"]
+    target = "D1" if "D1" in meshes else next(iter(meshes), None)
     if target is None:
-        report.notes.append("Needs a dataset of vertices, such as D1: there is none.")
+        report.notes.append("Needs a dataset of vertices (not of codes alone), such as D1: there is none.")
         return report
     grown = _growing(lab, target)
     rows: dict[str, dict[str, Cell]] = {"Preprocessing": {}, "UniTalker": {}}
@@ -48,16 +45,14 @@ def table4(lab: Lab) -> Report:
     left = [n for n in lab.bench if not _carried(lab, n)]
     if left:
         report.notes.append(
-            f"{', '.join(left)}: FLAME numbers, which `unitalker data unify` does not carry; they are in no one-head model."
+            f"{', '.join(left)}: FLAME numbers, or codes without their vertices, which `unitalker data unify` does not carry; they "
+            "are in no one-head model."
         )
     report.notes.append(
         f"Preprocessing: vertices carried to {target}'s topology by registration of neutral faces, weights through the "
         f"built-in head; codes of {target}'s basis, one head (`unitalker data unify`)."
     )
     return report
-
-
-NUMBERS = ("weight", "flame")
 
 
 def _growing(lab: Lab, target: str) -> dict[str, tuple[str, ...]]:
@@ -73,7 +68,7 @@ def _growing(lab: Lab, target: str) -> dict[str, tuple[str, ...]]:
 
 
 def _carried(lab: Lab, name: str) -> bool:
-    return lab.sets[name].dataset.unit != "flame"
+    return lab.sets[name].dataset.unit != "flame" and lab.sets[name].whole
 
 
 def _one_head(lab: Lab, target: str, sets: tuple[str, ...]) -> Run | None:
@@ -186,10 +181,10 @@ def fig4(lab: Lab) -> Report:
         report.plots["fig4.png"] = partial(_draw_efficiency, report.grids[0])
     report.grids.append(_identities(lab))
     report.notes += [
-        f"Paper: UniTalker-[D1-D7] tuned on half of D0 has {HALF_BIWI_LVE} (1e-4 u²), SelfTalk on all of it 4.249; the curve's "
+        f"Paper: UniTalker-[D1-D7] tuned on half of D0 has {HALF_BIWI_LVE} (1e-4 U²), SelfTalk on all of it 4.249; the curve's "
         "other values are not printed. Only the encoder is taken over, as there; the decoder begins anew in both.",
         "own: each clip as its own subject. pivot: as the pivot identity. others: as subjects of other annotations, the mean "
-        f"of {STRANGERS}. Without pivot: trained without replacing identities by the pivot.",
+        f"of {STRANGERS}. Without pivot: trained without replacing identities by the pivot, whose row is then the mean of all.",
     ]
     return report
 
