@@ -19,6 +19,7 @@ from unitalker.cli import main
 from unitalker.cli.tables import EVERY, NAMES
 from unitalker.data.dataset import open_dataset
 from unitalker.data.importers import vocaset_facts
+from unitalker.data.pca import encode_dataset
 from unitalker.errors import DivergedError
 from unitalker.evaluation.published import HALF_BIWI_LVE, HOURS, PUBLISHED
 from unitalker.models import checkpoint
@@ -77,6 +78,7 @@ def test_a_table_has_a_row_a_model_a_column_a_dataset_and_the_paper_s_figures(ou
         assert all(len(one["values"]) == 1 and one["values"][0] > 0 for one in cells.values())
     text = (out / "table5.md").read_text()
     assert "| | D0, 1e-4 U² | D7, 1e-6 m² |" in text or "| | D0, 1e-4 u² | D7, 1e-6 m² |" in text
+    assert "[D0-D7] stands for all datasets that are here: D0, D7." in text
     assert "biwi (given)" in text and "song (given)" in text and "twin" not in text
     assert {p.name for p in (out / "runs").iterdir()} == {
         f"{name}.0" for name in ("all", "only-D0", "only-D7", "tuned-D0", "tuned-D7")
@@ -313,6 +315,21 @@ def test_training_has_the_protocol_s_splits_and_rate(tmp_path: Path) -> None:
         assert made.name == given.name and len(made.motion(made.clips[0])) == 30
     assert "test" in due.values() and "train" in due.values()
     assert one.dataset.fps == 60
+
+
+def test_codes_without_their_vertices_are_used_as_they_are(tmp_path: Path) -> None:
+    """Alone they can be learnt by heads of codes, measured, and compared with no model that predicts every coordinate."""
+    rng = np.random.default_rng(3)
+    clips = {
+        f"a_{i}": ("a", split, motion(30, rng)) for i, split in enumerate(("train", "train", "val", "test"))
+    }
+    made = make_set(tmp_path / "mesh", clips, name="mine")
+    encode_dataset(made, tmp_path / "codes", 6)
+    flags = [*FEW, "--data", str(tmp_path / "codes"), "-o", str(tmp_path / "out")]
+    assert main(["bench", "table7", *flags]) == 0 and main(["bench", "table4", *flags]) == 0
+    (grid,) = grids(tmp_path / "out", "table7")
+    assert grid["columns"] == ["mine"] and grid["rows"]["TCN"]["mine"]["values"][0] > 0
+    assert "Needs a dataset of vertices" in (tmp_path / "out" / "table4.md").read_text()
 
 
 def test_every_command_has_its_table_and_help() -> None:

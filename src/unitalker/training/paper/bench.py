@@ -10,6 +10,7 @@ from pathlib import Path
 import unitalker
 from unitalker.config import TrainConfig
 from unitalker.errors import ConfigError, unknown
+from unitalker.evaluation.published import SETS
 from unitalker.files import atomic
 from unitalker.training.paper import ablated, compared, people, tables, transfer
 from unitalker.training.paper.grid import Report
@@ -69,6 +70,8 @@ def about(lab: Lab) -> list[str]:
             "Synthetic twins have the paper's datasets' form, not their recordings: figures on them do not compare with the "
             "paper's."
         )
+    if lab.bench != SETS:
+        told.append(f"[D0-D7] stands for all datasets that are here: {', '.join(lab.bench)}.")
     return [*told, *(one.about for one in lab.sets.values())]
 
 

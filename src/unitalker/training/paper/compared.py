@@ -32,13 +32,16 @@ FACTORS = {
 """What figures are multiplied by in print, as the paper's; FDD on VOCASET by size, the paper gives no unit."""
 MILLIMETRES = {"LVE": 1e6, "MVE": 1e3, "UFVE": 1e3, "FDD": 1e6}
 COMPARED = ("D0", "D1")
+NONE = "Needs a dataset of values: models that predict every coordinate cannot learn from codes of a basis alone."
 SELFTALK_WEIGHT = 1000.0
 """Of SelfTalk's errors of motion and velocity, in the files' numbers."""
 
 
 def targets(lab: Lab) -> tuple[str, ...]:
-    """The datasets that models are compared on: the paper's two, else the first two that there are."""
-    return tuple(name for name in COMPARED if name in lab.columns) or lab.columns[:2]
+    """The datasets that models are compared on: the paper's two, else the first two that there are. Models that predict every
+    coordinate need more than codes of a basis."""
+    there = tuple(name for name in lab.columns if lab.sets[name].whole)
+    return tuple(name for name in COMPARED if name in there) or there[:2]
 
 
 def baseline(lab: Lab, preset: str, name: str) -> Run:

@@ -91,7 +91,7 @@ class Report:
     def markdown(self, head: Sequence[str], drawn: Sequence[str]) -> str:
         """The whole page. head: lines on data and sizes; drawn: names of the plots that were made."""
         parts = [f"# {self.title}", "\n".join(f"- {line}" for line in head)]
-        parts += [grid.markdown() for grid in self.grids] + self.texts
+        parts += [grid.markdown() for grid in self.grids if grid.columns] + self.texts
         parts += [f"![{name}]({name})" for name in drawn]
         parts += ["\n".join(f"- {note}" for note in self.notes)] if self.notes else []
         return "\n\n".join(parts) + "\n"

@@ -242,8 +242,11 @@ class Lab:
             if list(kept) == list(folders):
                 return kept
         self.progress.note("timing")
-        heads = {label: self.sets[rows[label][1]].dataset.annotation for label in folders}
-        found = seconds_of({label: (folders[label], heads[label]) for label in folders}, self.scale.repeats)
+        asked = {
+            label: (folder, self.sets[rows[label][1]].dataset.annotation, self.rate(rows[label][1]))
+            for label, folder in folders.items()
+        }
+        found = seconds_of(asked, self.scale.repeats)
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, found)
         return found

@@ -12,7 +12,7 @@ from unitalker.evaluation.published import PUBLISHED
 from unitalker.evaluation.study.build import KEY, Look, build, sounds
 from unitalker.evaluation.study.score import Score, score
 from unitalker.evaluation.study.sides import ModelSide
-from unitalker.training.paper.compared import baseline, targets
+from unitalker.training.paper.compared import NONE, baseline, targets
 from unitalker.training.paper.grid import Cell, Grid, Report
 from unitalker.training.paper.lab import Lab
 from unitalker.training.paper.tables import whole
@@ -24,7 +24,10 @@ OURS = "UniTalker-L-[D0-D7]"
 def table3(lab: Lab) -> Report:
     """The user study: a page for each of three models beside UniTalker, made of Tab. 2's runs; --answers counts."""
     report = Report("table3", PUBLISHED["table3"].title)
-    name = targets(lab)[0]
+    name = next(iter(targets(lab)), None)
+    if name is None:
+        report.notes.append(NONE)
+        return report
     ours = lab.train(whole(lab), lab.seeds[0])
     rivals = {label: lab.train(baseline(lab, preset, name), lab.seeds[0]) for label, preset in RIVALS.items()}
     if ours is None:

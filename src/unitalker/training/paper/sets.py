@@ -50,6 +50,11 @@ class BenchSet:
     kind: str
 
     @property
+    def whole(self) -> bool:
+        """Whether values are there, not codes of a basis alone."""
+        return self.dataset.stored == "values"
+
+    @property
     def about(self) -> str:
         """A line for reports: what it is, how much of it."""
         part = PARTS.get(self.id, Part(self.id))
@@ -76,10 +81,6 @@ def find_sets(data: Sequence[Path], out: Path, sizes: Sizes, say: Say) -> dict[s
         name = _id(dataset)
         if name in given:
             raise DataError(f"{given[name].folder} and {folder} are both {name}; give one of them.")
-        if dataset.stored == "codes":
-            raise DataError(
-                f"{folder} stores codes; give the dataset of vertices, and the bench makes codes itself."
-            )
         given[name] = dataset
     order = {name: place for place, name in enumerate(SETS)}
     cards: dict[str, Path] = {}
@@ -144,7 +145,9 @@ def _codes(dataset: Dataset, made: Path, cards: dict[str, Path], components: int
     the first, whose card is kept in `cards`."""
     if dataset.unit in ("weight", "flame"):
         return dataset.folder
-    if not (made / "dataset.json").is_file():
+    if dataset.stored == "codes":
+        made = dataset.folder
+    elif not (made / "dataset.json").is_file():
         say(f"PCA of {dataset.name} …")
         encode_dataset(dataset, made, components, card=cards.get(dataset.annotation))
     cards.setdefault(dataset.annotation, made / "annotations" / f"{dataset.annotation}.json")
