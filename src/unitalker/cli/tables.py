@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 EXAMPLES = """Examples:
   unitalker bench table5 --quick -o bench/
   unitalker bench all --quick -o bench/
-  unitalker bench table2 --data sets/biwi --data sets/vocaset --data sets/others/ --seeds 0,1,2 -o bench/
-  unitalker bench table5 --data open/ --set epochs=20 -o bench/"""
+  unitalker bench table2 --data sets/biwi --data sets/vocaset -o bench/
+  unitalker bench table5 --data sets/ --seeds 0,1,2 -o bench/
+  unitalker bench table7 --data open/ --set epochs=20 -o bench/"""
 EVERY = "all"
 NAMES: dict[str, str] = {
     "table2": "UniTalker and four published models on D0 and D1: errors, parameters, seconds.",
