@@ -135,7 +135,7 @@ def table8(lab: Lab) -> Report:
     report.notes += [
         f"Trained on the sentence {sentence.id} of {name}, {sentence.seconds:.1f} s; measured on {len(view.dataset.clips)} other "
         f"sentences of {subject}. The paper has 38 of them, in its own choice of subject and sentence.",
-        "The PCA basis is that of the dataset's training clips, as the paper's is of all its frames.",
+        "The PCA basis is that of all the dataset's training clips, not of the one sentence.",
     ]
     return report
 
