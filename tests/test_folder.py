@@ -368,7 +368,9 @@ def test_a_failed_import_leaves_what_was_there_and_nothing_else(tmp_path: Path) 
         assert sorted(tmp_path.rglob("*")) == before
     for name in "ab":
         np.save(source / f"{name}.npy", moving())
+    kept = tmp_path / "made"
     assert main(["data", "import", "folder", str(source), str(kept), "--fps", "25", "--unit", "mm"]) == 0
+    (kept / "audio" / "other.flac").write_text("mine")
     whole = sorted(kept.rglob("*"))
     for name in "ab":
         np.save(source / f"{name}.npy", spoiled)

@@ -116,7 +116,7 @@ def test_unknown_kind_and_broken_sources_are_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no importer 'grd'; did you mean 'grid'"):
         importer("grd")
     assert {"grid", "facegood", "folder"} < set(IMPORTERS)
-    with pytest.raises(DataError, match="cannot be read as an npz file"):
+    with pytest.raises(DataError, match="has no file grid_s1.npz; this corpus is a folder with"):
         importer("grid")(tmp_path, tmp_path / "out")
     with pytest.raises(DataError, match="no .npz recordings"):
         importer("facegood")(tmp_path, tmp_path / "out")

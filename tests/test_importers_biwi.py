@@ -159,6 +159,23 @@ def test_other_preparations_are_told_apart(corpus: Path, tmp_path: Path) -> None
     assert any("region lists are of 23370" in note for note in made.notes)
 
 
+def test_broken_motions_and_templates_are_named(corpus: Path, tmp_path: Path) -> None:
+    root = copied(corpus, tmp_path, {})
+    for path in (root / "vertices_npy").iterdir():
+        path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(DataError, match=r"No motion of .* can be read\. .*F1_e\d\d\.npy"):
+        import_corpus("biwi", root, tmp_path / "made")
+    with (root / "templates.pkl").open("r+b") as file:
+        file.write(b"This is text, and no pickle at all.")
+    with pytest.raises(DataError, match="cut off or damaged, or another kind of file"):
+        import_corpus("biwi", root, tmp_path / "made")
+
+
+def test_another_mesh_is_told_before_its_lists(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"has 70110 numbers a frame .*; VOCASET has 5023 vertices"):
+        import_corpus("vocaset", corpus, tmp_path / "made")
+
+
 def test_subjects_of_one_name_and_long_pauses(corpus: Path, tmp_path: Path) -> None:
     root = copied(corpus, tmp_path, {"F1_e40": "f1_e40"})
     faces = pickle.loads((root / "templates.pkl").read_bytes())
@@ -177,7 +194,8 @@ def test_subjects_of_one_name_and_long_pauses(corpus: Path, tmp_path: Path) -> N
     with pytest.raises(DataError, match="is a dataset of biwi already"):
         import_corpus("vocaset", make_like("vocaset", tmp_path / "other", Size(1, 1, 0.5)), tmp_path / "made")
     (again,) = import_corpus("biwi", root, tmp_path / "made")
-    assert again.notes == made.notes and len(open_dataset(again.folder).clips) == len(dataset.clips)
+    assert again.notes[0] == f"The earlier dataset in {made.folder} (5 clips) was replaced."
+    assert again.notes[1:] == made.notes and len(open_dataset(again.folder).clips) == len(dataset.clips)
     with pytest.raises(DataError, match="lies in"):
         import_corpus("biwi", root, root / "inside")
     with pytest.raises(DataError, match="lacks the folder vertices_npy"):

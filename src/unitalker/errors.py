@@ -42,16 +42,17 @@ class DivergedError(ConfigError):
     """A training run whose loss is no number any more."""
 
 
-def unknown(kind: str, name: str, allowed: Iterable[str], limit: int = 8) -> str:
+def unknown(kind: str, name: str, allowed: Iterable[str], limit: int = 8, like: float = 0.5) -> str:
     """Sentence for an unknown name: "There is no annotation 'arkit25'; did you mean 'arkit52'? Known: …".
 
-    Nearest names come first; at most `limit` known names are listed.
+    Nearest names come first; at most `limit` known names are listed. like: how much a near name has in
+    common, 1 for all.
     """
     known = [str(a) for a in allowed]
     lowered = {k.lower(): k for k in known}
     near = [lowered[str(name).lower()]] if str(name).lower() in lowered else []
-    near += difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
-    near += [lowered[m] for m in difflib.get_close_matches(str(name).lower(), lowered, n=3, cutoff=0.5)]
+    near += difflib.get_close_matches(str(name), known, n=3, cutoff=like)
+    near += [lowered[m] for m in difflib.get_close_matches(str(name).lower(), lowered, n=3, cutoff=like)]
     near = list(dict.fromkeys(near))[:3]
     guess = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else "."
     more = f", … ({len(known)} in all)" if len(known) > limit else ""

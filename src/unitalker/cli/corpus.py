@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from unitalker.cli.progress import bar
+from unitalker.errors import ConfigError
 
 if TYPE_CHECKING:
     from unitalker.data.importers.corpus import Imported
@@ -69,8 +70,15 @@ def report(made: Sequence[Imported]) -> int:
 
 def imitate(kind: str, output: Path, seconds: float | None, seed: int) -> int:
     """Write a small corpus in the layout of a kind, with made-up people."""
-    from unitalker.data.likes import Size, make_like
+    from unitalker.data.likes import SECONDS, Size, import_command, make_like
 
+    if seconds is not None and not SECONDS[0] <= seconds <= SECONDS[1]:
+        raise ConfigError(
+            f"--seconds must lie between {SECONDS[0]:g} and {SECONDS[1]:g} with --like, not be {seconds:g}."
+        )
+    if seed < 0:
+        raise ConfigError(f"--seed must not be negative, as {seed} is.")
     size = Size(seed=seed) if seconds is None else Size(seconds=seconds, seed=seed)
     print(make_like(kind, output, size))
+    print(f"Now import it: {import_command(kind, output)}", file=sys.stderr)
     return 0

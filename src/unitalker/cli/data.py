@@ -66,7 +66,7 @@ SOURCE = Parameter(
     "folder: sounds and motions of the same stem, perhaps in audio/ and motion/ and in a folder for each subject."
 )
 LIKE = Parameter(
-    help="Imitate a corpus instead: its exact layout with made-up people, small, for `data import`."
+    help="Imitate a corpus instead: its exact layout with made-up people, small, for `data import`; needs no tts extra."
 )
 
 
@@ -169,10 +169,12 @@ def pca(
     from unitalker.data.pca import encode_dataset
 
     check_folder(source, output)
-    if components < 1 or buffer <= 0 or seed < 0:
-        raise ConfigError(
-            f"--components must be 1 or more, --buffer above 0, --seed not negative; not {components}, {buffer:g}, {seed}."
-        )
+    if components < 1:
+        raise ConfigError(f"--components must be 1 or more, not {components}.")
+    if not buffer > 0:
+        raise ConfigError(f"--buffer must be above 0, not {buffer:g}.")
+    if seed < 0:
+        raise ConfigError(f"--seed must not be negative, as {seed} is.")
     options = {"centre": centre, "card": card, "buffer": buffer, "seed": seed}
     with bar("Fitting and writing", 1.0) as tell:
         made = encode_dataset(

@@ -221,9 +221,20 @@ def from_manifest(folder: Path, data: dict[str, Any]) -> Dataset:
         raise DataError(
             f"{folder}/dataset.json: every clip needs id, subject, audio, motion, split and seconds."
         ) from None
+    for clip in clips:
+        _check_inside(folder, clip)
     plain = {k: _tuples(v) for k, v in data.items() if k in known and k != "clips"}
     extra = {k: v for k, v in data.items() if k not in known and k not in ("format", "version")}
     return Dataset(folder=folder, clips=clips, extra=extra, **plain)
+
+
+def _check_inside(folder: Path, clip: Clip) -> None:
+    """Raises DataError for a clip whose files' names lead out of the folder; links are looked at when they are read."""
+    for name in (clip.audio, clip.motion, clip.residual):
+        if str(name).startswith("/") or ".." in str(name).split("/"):
+            raise DataError(
+                f"{folder}/dataset.json: the clip {clip.id!r} points outside its folder: {name!r}."
+            )
 
 
 def _tuples(value: Any) -> Any:

@@ -33,6 +33,7 @@ from unitalker.data.open_sets import (
     trusted,
 )
 from unitalker.data.pca import encode_dataset
+from unitalker.data.placing import new_folder
 from unitalker.errors import DataError
 from unitalker.files import atomic
 from unitalker.rig import builtin_head
@@ -40,6 +41,14 @@ from unitalker.rig import builtin_head
 MARK = "unitalker.open"
 CARD, TEXT = "card.json", "CARD.md"
 MADE_OF = ("grid_s1", "facegood")
+
+OTHERS = {
+    "source": "of other recordings",
+    "rig": "of another --rig",
+    "quick": "of the other size (with or without --quick)",
+    "vertices": "with other files kept (with or without --vertices)",
+}
+"""What differs between two builds, in words."""
 
 Progress = Callable[[float, str], None]
 """Called with the share that is done, and what is being done."""
@@ -72,8 +81,7 @@ def build(source: Path, out: Path, options: Options | None = None, progress: Pro
     }
     if _already(out, made_from):
         return False
-    out.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".open-", dir=out) as hidden:
+    with new_folder(out), TemporaryDirectory(prefix=".open-", dir=out) as hidden:
         work = _Work(Path(hidden), options, tell)
         facts = work.sets(source)
         told = card(facts, work.ledger, made_from)
@@ -109,9 +117,9 @@ def _already(out: Path, made_from: dict[str, Any]) -> bool:
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{out / CARD} is no card of the benchmark; give another folder.") from None
     if old != made_from:
-        other = ", ".join(k for k in made_from if old.get(k) != made_from[k])
+        other = " and ".join(OTHERS[k] for k in made_from if old.get(k) != made_from[k])
         raise DataError(
-            f"{out} holds the benchmark made of another {other}; give another folder, or remove it first."
+            f"{out} holds the benchmark {other} already; give another folder, or remove it first."
         )
     return all((out / name / "dataset.json").is_file() for name in _names(made_from["vertices"]))
 

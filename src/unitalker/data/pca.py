@@ -18,6 +18,7 @@ from unitalker.annotations.cards import load_card, save_card
 from unitalker.annotations.pca import Basis, Centre, fit_basis, passes
 from unitalker.annotations.vertices import VertexAnnotation
 from unitalker.data.dataset import Clip, Dataset, MotionBlocks, link, write_manifest
+from unitalker.data.placing import check_free, placed
 from unitalker.errors import DataError
 from unitalker.files import atomic
 from unitalker.rig import builtin_head
@@ -69,6 +70,7 @@ def encode_dataset(
     """
     face, neutral = _topology(source, card), _templates(source)
     _check_places(source, out)
+    check_free(out)
     rows = max(1, int(buffer * 1e6 / (4 * face.dim)))
     tell = _counter(source, 0 if card else passes(components, face.dim), progress)
     if card is None:
@@ -77,14 +79,16 @@ def encode_dataset(
     named = {f"{source.name}/{subject}": vertices for subject, vertices in neutral.items()}
     face = dataclasses.replace(face, templates=dict(face.templates) | named)
     clips, held = [], {}
-    for clip in source.clips:
-        made, energy = _encode(source, clip, face, out, max(1, rows // 4))
-        clips.append(made)
-        before = held.get(clip.split, Held(0.0, 0.0))
-        held[clip.split] = Held(before.total + energy.total, before.outside + energy.outside)
-        tell(len(source.motion(clip)))
-    save_card(face, out / "annotations")
-    return Made(_write(source, face, neutral, out, tuple(clips)), face, held)
+    with placed(out) as draft:
+        for clip in source.clips:
+            coded, energy = _encode(source, clip, face, draft.folder, max(1, rows // 4))
+            clips.append(coded)
+            before = held.get(clip.split, Held(0.0, 0.0))
+            held[clip.split] = Held(before.total + energy.total, before.outside + energy.outside)
+            tell(len(source.motion(clip)))
+        save_card(face, draft.folder / "annotations")
+        made = _write(source, face, neutral, draft.folder, tuple(clips))
+    return Made(dataclasses.replace(made, folder=out), face, held)
 
 
 def _counter(source: Dataset, times: int, progress: Progress | None) -> Callable[[int], None]:

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from unitalker.data.dataset import MANIFEST_LIMIT, Clip, Dataset, from_manifest, read_manifest, write_manifest
+from unitalker.data.placing import placed
 from unitalker.data.positions import SUFFIX as POSITIONS
 from unitalker.errors import DataError
 from unitalker.files import atomic, mapped_array
@@ -145,7 +146,14 @@ def write_shards(
         raise DataError(f"{dataset.folder} is in shards already; give the dataset that it was made of.")
     if (folder / "dataset.json").exists():
         raise DataError(f"{folder} holds a dataset already; give a new folder.")
-    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+    with placed(folder) as draft:
+        _write(dataset, draft.folder, clips, seed, tell)
+    return folder
+
+
+def _write(dataset: Dataset, folder: Path, clips: int, seed: int, tell: Tell | None) -> None:
+    """Every file of the sharded dataset, the manifest last."""
+    (folder / FOLDER).mkdir()
     names, done = [], 0
     for split in sorted({c.split for c in dataset.clips}):
         own = dataset.split(split)
@@ -160,7 +168,6 @@ def write_shards(
     templates = _copy_rest(dataset, folder)
     extra = dataset.extra | {"shards": names}
     write_manifest(replace(dataset, folder=folder, clips=(), templates=templates, extra=extra))
-    return folder
 
 
 def _write_shard(dataset: Dataset, path: Path, clips: dict[str, Clip]) -> None:

@@ -17,6 +17,7 @@ from unitalker.annotations.cards import load_card, save_card
 from unitalker.annotations.layouts import convert
 from unitalker.annotations.vertices import VertexAnnotation
 from unitalker.data.dataset import Clip, Dataset, write_manifest
+from unitalker.data.placing import check_free, placed
 from unitalker.data.unify_register import Correspondence, Surface, read_correspondence, register
 from unitalker.data.views import place_sound
 from unitalker.errors import DataError
@@ -54,18 +55,20 @@ def unify(
     """
     if (out / "dataset.json").exists():
         raise DataError(f"{out} is a dataset already; give another folder, or remove it first.")
+    check_free(out)
     target = _target(to)
     found, carry, how = _road(source, target, to, correspondence)
-    out.mkdir(parents=True, exist_ok=True)
-    if found is not None and correspondence is None:
-        found.save(out / "correspondence.npz")
-    clips = []
-    for done, clip in enumerate(source.clips, 1):
-        clips.append(_write(source, clip, carry, target.dim, out))
-        if progress:
-            progress(done, len(source.clips))
     notes = (how, f"All subjects have the neutral face of {target.name}; movement alone is carried over.")
-    return Unified(_finish(source, target, to, tuple(clips), out, notes), notes, found)
+    clips = []
+    with placed(out) as draft:
+        if found is not None and correspondence is None:
+            found.save(draft.folder / "correspondence.npz")
+        for done, clip in enumerate(source.clips, 1):
+            clips.append(_write(source, clip, carry, target.dim, draft.folder))
+            if progress:
+                progress(done, len(source.clips))
+        made = _finish(source, target, to, tuple(clips), draft.folder, notes)
+    return Unified(replace(made, folder=out), notes, found)
 
 
 def _target(to: str) -> VertexAnnotation:
@@ -144,9 +147,16 @@ def _surface(face: VertexAnnotation, source: Dataset | None) -> Surface:
         vertices = np.asarray(vertices, np.float64).reshape(-1, 3) * source.scale
     elif face.templates:
         vertices = _neutral(face)
-    if vertices is None or face.faces is None or not len(face.faces):
+    if vertices is None:
         raise DataError(
-            f"The topology {face.name!r} has no neutral face or no triangles to register; give --correspondence."
+            f"The topology {face.name!r} has no neutral face to register: the dataset was imported without templates. Import "
+            "it again with them (docs/datasets.md), or give --correspondence."
+        )
+    if face.faces is None or not len(face.faces):
+        raise DataError(
+            f"The topology {face.name!r} has no triangles to register: a mesh with them (a PLY file beside the corpus, or "
+            "template.obj in an ordinary folder; docs/datasets.md) was missing at import. Import it again with one, or "
+            "give --correspondence."
         )
     return Surface(
         vertices * face.metres, np.asarray(face.faces), np.asarray(face.regions.get("lips", ()), int)

@@ -18,6 +18,7 @@ from unitalker.audio import write_sound
 from unitalker.audio.loudness import loudness
 from unitalker.config import SAMPLE_RATE
 from unitalker.data.dataset import Clip, Dataset, link, write_manifest
+from unitalker.data.placing import check_free, placed
 from unitalker.data.views_faces import Faces, View
 from unitalker.data.views_resample import BLOCK_BYTES, FILTER, resample_blocks
 from unitalker.errors import DataError
@@ -48,6 +49,7 @@ def make_view(source: Dataset, out: Path, view: View, *, progress: Progress | No
     Raises DataError for a view that changes nothing or does not fit the dataset, and where `out` is a dataset already.
     """
     _check(source, out, view)
+    check_free(out)
     faces = Faces(source, view)
     notes = faces.notes()
     if view.fps is not None:
@@ -62,11 +64,13 @@ def make_view(source: Dataset, out: Path, view: View, *, progress: Progress | No
     told = source.extra.get("tracking")
     notes += ["Head pose and tracking.json stay with the source."] if told else []
     clips = []
-    for done, clip in enumerate(source.clips, 1):
-        clips.append(_write(source, clip, faces, view, out, notes))
-        if progress:
-            progress(done, len(source.clips))
-    return Viewed(_finish(source, tuple(clips), faces, view, out, notes), tuple(notes))
+    with placed(out) as draft:
+        for done, clip in enumerate(source.clips, 1):
+            clips.append(_write(source, clip, faces, view, draft.folder, notes))
+            if progress:
+                progress(done, len(source.clips))
+        made = _finish(source, tuple(clips), faces, view, draft.folder, notes)
+    return Viewed(dataclasses.replace(made, folder=out), tuple(notes))
 
 
 def _check(source: Dataset, out: Path, view: View) -> None:

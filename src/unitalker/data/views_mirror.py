@@ -10,6 +10,9 @@ from unitalker.errors import DataError
 
 TOLERANCE = 0.01
 """A mirror image may be so far from its vertex's partner, in shares of the face's size."""
+MOST = 2048
+"""Vertices at most that are paired off one by one, which takes time by their square."""
+MAP = "a file with the number of each vertex's partner, from 0"
 TIE = 0.01
 """What the neighbours' places count beside a vertex's own."""
 
@@ -29,14 +32,26 @@ def symmetric_map(vertices: np.ndarray, faces: np.ndarray | None = None) -> np.n
     about = np.concatenate([centred, TIE * _neighbours(centred, faces)], axis=1)
     reflected = about * ([-1, 1, 1] * (about.shape[1] // 3))
     partner = np.asarray(KDTree(about).query(reflected)[1])
-    _pair(partner, np.flatnonzero(partner[partner] != np.arange(len(partner))), about, reflected)
-    away = np.abs(about[partner] - reflected)[:, :3].max(axis=1)
-    if away.max() > TOLERANCE * size:
+    _check_away(about[partner] - reflected, TOLERANCE * size)
+    clashing = int((partner[partner] != np.arange(len(partner))).sum())
+    if clashing > MOST:
         raise DataError(
-            f"{int((away > TOLERANCE * size).sum())} of {len(vertices)} vertices have no partner on the other side of the "
-            "face; give a file with the number of each vertex's partner."
+            f"{clashing} of {len(vertices)} vertices have no partner of their own on the other side of the face; give "
+            f"--mirror-map, {MAP}."
         )
+    _pair(partner, np.flatnonzero(partner[partner] != np.arange(len(partner))), about, reflected)
+    _check_away(about[partner] - reflected, TOLERANCE * size)
     return partner
+
+
+def _check_away(away: np.ndarray, limit: float) -> None:
+    """Raises DataError for vertices, the first three numbers of a row, whose partner's place is farther away."""
+    far = np.abs(away[:, :3]).max(axis=1) > limit
+    if far.any():
+        raise DataError(
+            f"{int(far.sum())} of {len(far)} vertices have no partner on the other side of the face; give --mirror-map, "
+            f"{MAP}."
+        )
 
 
 def _pair(partner: np.ndarray, open_: np.ndarray, about: np.ndarray, reflected: np.ndarray) -> None:

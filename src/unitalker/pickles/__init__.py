@@ -45,7 +45,8 @@ def read_pickle(path: str | Path, limit: int = SIZE_LIMIT) -> Any:
     except RecursionError:
         raise DataError(f"{path} is nested too deeply to be data.") from None
     except Exception as fault:  # a damaged pickle fails in any way there is
-        said = str(fault) or type(fault).__name__
+        ours = isinstance(fault, ValueError) and not isinstance(fault, UnicodeError)
+        said = str(fault) if ours and str(fault) else "it is cut off or damaged, or another kind of file"
         raise DataError(f"{path} is not a whole pickle of arrays: {said}.") from None
 
 

@@ -24,17 +24,19 @@ Importer = Callable[[Path, Path], "list[Path]"]
 @dataclass(frozen=True)
 class Kind:
     """An importer. module: its file. takes: fields of Options that it heeds. plain: the name of its function, where that
-    takes source and output alone and gives where they were written. file: it turns a file into a file."""
+    takes source and output alone and gives where they were written. file: it turns a file into a file. several: it makes
+    a folder for each of several datasets."""
 
     module: str
     takes: tuple[str, ...] = ()
     plain: str = ""
     file: bool = False
+    several: bool = False
 
 
 IMPORTERS: dict[str, Kind] = {
     "grid": Kind("grid", plain="import_grid"),
-    "facegood": Kind("facegood", plain="import_facegood"),
+    "facegood": Kind("facegood", plain="import_facegood", several=True),
     "folder": Kind("folder", plain="import_folder"),
     "biwi": Kind("biwi", takes=("regions",)),
     "vocaset": Kind("vocaset", takes=("regions", "split", "fps")),
@@ -44,7 +46,7 @@ IMPORTERS: dict[str, Kind] = {
     "talkshow": Kind("talkshow"),
     "3detf-hdtf": Kind("hdtf", takes=("fps",)),
     "3detf-ravdess": Kind("ravdess", takes=("fps",)),
-    "unitalker-v1": Kind("release", takes=("regions", "fps", "preparation")),
+    "unitalker-v1": Kind("release", takes=("regions", "fps", "preparation"), several=True),
     "livelink": Kind("livelink", takes=("fps",)),
     "audio2face": Kind("audio2face", takes=("fps",)),
     "mediapipe": Kind("mediapipe_json", takes=("fps", "neutral")),
@@ -56,7 +58,13 @@ IMPORTERS: dict[str, Kind] = {
 def known_kind(kind: str) -> Kind:
     """The importer of that name. Raises DataError with the nearest names for an unknown one."""
     if kind not in IMPORTERS:
-        raise DataError(unknown("importer", kind, IMPORTERS, limit=20))
+        from unitalker.data.likes import LIKES, reader
+
+        if kind in LIKES:
+            raise DataError(
+                f"{kind} is a layout of `data synthesize --like`, no importer; `data import {reader(kind)}` reads it."
+            )
+        raise DataError(unknown("importer", kind, IMPORTERS, limit=20, like=0.65))
     return IMPORTERS[kind]
 
 
@@ -66,12 +74,15 @@ def import_corpus(
     """Turn a corpus into datasets. Raises DataError for an unknown kind and a corpus of which nothing can be used,
     ConfigError for an option that the kind does not heed."""
     from unitalker.data.importers.corpus import Imported, Options
+    from unitalker.data.placing import check_free
 
     found, given = known_kind(kind), options or Options()
     for field in fields(Options):
         if getattr(given, field.name) is not None and field.name not in found.takes:
             heeding = [name for name, other in IMPORTERS.items() if field.name in other.takes]
             raise ConfigError(f"--{field.name} is for {', '.join(heeding)}; {kind} says that itself.")
+    if not (found.file or found.several):
+        check_free(out)
     module = import_module(f"unitalker.data.importers.{found.module}")
     if not found.plain:
         if out.resolve().is_relative_to(source.resolve()):

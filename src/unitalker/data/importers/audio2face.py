@@ -128,6 +128,7 @@ def _exports(
                 f"{path.relative_to(shelf.root)} is no export of Audio2Face, so it was not looked at."
             )
         except UniTalkerError as fault:
+            shelf.claim(name)
             problems.append(f"{name} was left out: {fault}")
         else:
             yield name, export, sound

@@ -67,6 +67,8 @@ def run(source: Path, out: Path, options: Options, progress: Progress | None = N
 def _width(layout: Layout) -> int:
     """Numbers a frame of the most takes. Raises DataError for a mesh that is not this corpus's."""
     widths = layout.widths()
+    if not widths and layout.takes:
+        raise DataError(f"No motion of {layout.root} can be read. {' '.join(layout.broken()[:3])}")
     if not widths:
         raise DataError(
             f"{layout.root} has no take with both {vertices_npy.MOTION}/*.npy and {vertices_npy.SPEECH}/*.wav."

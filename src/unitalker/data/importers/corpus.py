@@ -19,10 +19,11 @@ from unitalker.annotations.base import Annotation
 from unitalker.annotations.cards import save_card
 from unitalker.audio import stream
 from unitalker.config import SAMPLE_RATE
-from unitalker.data.dataset import Clip, Dataset, read_manifest, write_manifest
+from unitalker.data.dataset import Clip, Dataset, write_manifest
 from unitalker.data.importers.expected import Expected
 from unitalker.data.importers.linking import Links
 from unitalker.data.importers.rows import Frames
+from unitalker.data.placing import placed
 from unitalker.errors import DataError, UniTalkerError
 from unitalker.files import atomic
 
@@ -122,11 +123,17 @@ class Corpus:
 def write_corpus(corpus: Corpus, out: Path, progress: Progress | None = None) -> Imported:
     """Write the dataset folder `out`, in place of an earlier import of the same corpus.
 
-    Raises DataError where no take can be used, and nothing is a dataset then, or where `out` is another dataset.
+    Raises DataError where no take can be used, and `out` is what it was then, or where it is another dataset.
     """
-    _clear(corpus, out)
+    with placed(out, "corpus", corpus.expected.corpus) as draft:
+        _write(corpus, draft.folder, progress)
+    return Imported(out, (*draft.notes, *corpus.notes), tuple(corpus.problems))
+
+
+def _write(corpus: Corpus, out: Path, progress: Progress | None) -> None:
+    """Write every file of the dataset, the manifest last."""
     for room in ("audio", "motion"):
-        (out / room).mkdir(parents=True, exist_ok=True)
+        (out / room).mkdir()
     takes = _distinct(corpus)
     work, clips = _Work(corpus, out), []
     for done, take in enumerate(takes, 1):
@@ -143,18 +150,6 @@ def write_corpus(corpus: Corpus, out: Path, progress: Progress | None = None) ->
         corpus.notes.append(work.links.text())
     corpus.notes[:], corpus.problems[:] = map(spelt, corpus.notes), map(spelt, corpus.problems)
     _facts(corpus, out, clips)
-    return Imported(out, tuple(corpus.notes), tuple(corpus.problems))
-
-
-def _clear(corpus: Corpus, out: Path) -> None:
-    """Take away the manifest of an earlier import, so that half of a new one is no dataset."""
-    if (out / "dataset.json").is_file():
-        there = read_manifest(out).get("corpus")
-        if there != corpus.expected.corpus:
-            raise DataError(
-                f"{out} is a dataset of {there or 'something else'} already; give another folder."
-            )
-        (out / "dataset.json").unlink()
 
 
 def spelt(name: str) -> str:

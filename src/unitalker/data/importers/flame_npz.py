@@ -81,6 +81,7 @@ def _found(shelf: Shelf, given: float | None, problems: list[str]) -> Iterator[F
                 raise DataError(f"{path.name} has no sound or film of its name; the voice is needed.")
             yield Found(name, sequence, sound, _rate(sequence, sound, given))
         except UniTalkerError as fault:
+            shelf.claim(name)
             problems.append(f"{name} was left out: {fault}")
 
 

@@ -10,7 +10,6 @@ without a line in the summary (`Imported.notes`, and the manifest's `notes`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from unitalker.data.importers.corpus import AGREE_SECONDS, BROKEN_SECONDS, Impor
 from unitalker.data.importers.folder_faces import Neutral, resting_face, silent_frames
 from unitalker.data.importers.folder_files import LENGTHS, Pair, Read
 from unitalker.data.importers.folder_plan import FolderOptions, Plan
+from unitalker.data.placing import check_free, placed
 from unitalker.errors import AnnotationError, DataError, UniTalkerError
 from unitalker.files import atomic
 from unitalker.motion import Motion, by_name
@@ -58,27 +58,34 @@ def import_folder(
     read: reads Live Link Face CSV files, as unitalker.export.read does. progress: steps done, steps in all. A pair that
     cannot be used, or is unlike most others, is left out and told (`Imported.problems`). Raises DataError, AudioError or
     AnnotationError where that leaves nothing, and for a folder that does not say what its numbers are; the manifest is
-    written last, and a failure takes away the files and folders that were not there before.
+    written last, and after a failure `out` is what it was.
     """
     source, out = Path(source), Path(out)
     if not source.is_dir():
         raise DataError(f"There is no folder {source}.")
     if out.resolve().is_relative_to(source.resolve()):
         raise DataError(f"{out} lies in {source}; write the dataset to another place.")
-    work = _Work(Plan(source, out.name, options or FolderOptions(), read), out, progress)
-    with _undone_on_failure(out, work.plan):
-        return _written(work, out)
+    check_free(out)
+    plan = Plan(source, out.name, options or FolderOptions(), read)
+    with placed(out, "source", _origin(source)) as draft:
+        _written(_Work(plan, draft.folder, progress), out.name)
+    return Imported(out, (*draft.notes, *plan.notes), tuple(plan.problems))
 
 
-def _written(work: _Work, out: Path) -> Imported:
+def _origin(source: Path) -> str:
+    """What the manifest says of where the dataset comes from."""
+    return f"the folder {source.name}"
+
+
+def _written(work: _Work, name: str) -> None:
     """Every file of the dataset, the manifest last."""
-    clips = work.write()
+    out, clips = work.out, work.write()
     annotation = work.annotation()
     if not work.plan.layout:
         save_card(annotation, out / "annotations")
     facts = Dataset(
         out,
-        out.name,
+        name,
         annotation.name,
         work.plan.fps,
         annotation.unit,
@@ -86,31 +93,10 @@ def _written(work: _Work, out: Path) -> Imported:
         work.plan.subjects,
         tuple(clips),
         known=work.plan.known if work.plan.layout else None,
-        source=f"the folder {work.plan.source.name}",
+        source=_origin(work.plan.source),
         extra={"notes": [*map(spelt, work.plan.notes)], "problems": [*map(spelt, work.plan.problems)]},
     )
     write_manifest(facts)
-    return Imported(out, tuple(work.plan.notes), tuple(work.plan.problems))
-
-
-@contextmanager
-def _undone_on_failure(out: Path, plan: Plan) -> Iterator[None]:
-    """Whatever stops the writing, files and folders of the dataset that it has made are removed; all others stay."""
-    files = [out / "dataset.json", *(out / "annotations" / f"{plan.name}{end}" for end in (".json", ".npz"))]
-    files += [out / "audio" / f"{pair.id}.flac" for pair in plan.pairs]
-    files += [out / "motion" / f"{pair.id}.npy" for pair in plan.pairs]
-    rooms = [out / room for room in ("audio", "motion", "annotations")]
-    new_files = [path for path in files if not path.exists()]
-    new_folders = [path for path in (*rooms, out, *out.parents) if not path.exists()]
-    try:
-        yield
-    except BaseException:
-        for path in new_files:
-            path.unlink(missing_ok=True)
-        for path in new_folders:
-            if path.is_dir() and not any(path.iterdir()):
-                path.rmdir()
-        raise
 
 
 class _Work:

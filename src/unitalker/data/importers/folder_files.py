@@ -43,6 +43,14 @@ SPEAKER = "speaker"
 """Subject of files that lie in no subject's folder."""
 LENGTHS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "u": 1.0}
 """Units of vertices → metres; "u" is the folder's own, unknown one."""
+WORDS = {
+    "facsNames": "audio2face",
+    "faceBlendshapes": "mediapipe",
+    "category": "mediapipe",
+    '"_neutral"': "mediapipe",
+    '"rotation"': "beat",
+}
+"""Words of other files of motion → their importer."""
 TEXT_LIMIT = 1 << 30
 
 Read = Callable[[Path], Motion]
@@ -261,17 +269,35 @@ def _rate(path: Path, value: Any) -> float | None:
 
 def _listed(path: Path) -> Take:
     """A JSON object with `names`, `frames` and perhaps `fps`, `unit` and `template`, as this package writes it too."""
+    kind = f'{path} is not motion as JSON, {{"names": […], "fps": 30, "frames": [[…], …]}}'
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        held = {k: data[k] for k in ("names", "fps", "unit", "template") if k in data}
+    except (OSError, ValueError, RecursionError) as fault:
+        raise DataError(f"{kind}: {fault}.") from None
+    if not isinstance(data, dict) or "frames" not in data:
+        raise DataError(f"{kind}: it holds {_told_json(data)}.{_likely(path)}")
+    held = {k: data[k] for k in ("names", "fps", "unit", "template") if k in data}
+    try:
         held["values"] = np.array(data["frames"], np.float32)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as fault:
-        raise DataError(
-            f'{path} is not motion as JSON, {{"names": […], "fps": 30, "frames": [[…], …]}}: {fault!r}.'
-        ) from None
+    except (ValueError, TypeError):
+        raise DataError(f"{kind}: its frames are no lists of numbers of one length.{_likely(path)}") from None
     if "names" not in held:
         raise DataError(f"{path} has no names for its numbers; JSON motion needs the list 'names'.")
     return _told(path, held, None, False)
+
+
+def _told_json(data: Any) -> str:
+    if not isinstance(data, dict):
+        return "a list" if isinstance(data, list) else "a single value"
+    return f"{', '.join(map(str, list(data)[:6]))}, but no frames" if data else "nothing"
+
+
+def _likely(path: Path) -> str:
+    """Which importer such a file is for, by a word at its beginning; nothing for another one."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        start = file.read(4096)
+    kind = next((kind for word, kind in WORDS.items() if word in start), None)
+    return f" It looks like a file for `unitalker data import {kind}`." if kind else ""
 
 
 def _table(path: Path, read: Read | None) -> Take:

@@ -40,6 +40,11 @@ def import_grid(source: Path, out: Path) -> list[Imported]:
     Raises DataError when the numbers of all clips are missing, or none can be used.
     """
     source, out = Path(source), Path(out)
+    if not (source / "grid_s1.npz").is_file():
+        raise DataError(
+            f"{source} has no file grid_s1.npz; this corpus is a folder with grid_s1.npz (weights that were tracked from "
+            "the videos) and audio/<clip>.flac, as docs/datasets.md says."
+        )
     stored = read_arrays(
         source / "grid_s1.npz", ("clip", "arkit_mp", "names", "valid", "align", "fps", "transcript")
     )

@@ -103,6 +103,7 @@ def _takes(shelf: Shelf, problems: list[str], notes: list[str]) -> Iterator[Foun
                 f"{path.relative_to(shelf.root)} is no take of Live Link Face, so it was not looked at."
             )
         except UniTalkerError as fault:
+            shelf.claim(name)
             problems.append(f"{name} was left out: {fault}")
         else:
             yield Found(_short(name), _subject(name), sound, recording, offset, seconds, told)

@@ -100,6 +100,7 @@ def _found(shelf: Shelf, fps: float | None, problems: list[str], notes: list[str
                 f"{path.relative_to(shelf.root)} holds no scores of MediaPipe, so it was not looked at."
             )
         except UniTalkerError as fault:
+            shelf.claim(name)
             problems.append(f"{name} was left out: {fault}")
         else:
             yield Found(name, tracked, sound, seconds)

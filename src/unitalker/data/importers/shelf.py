@@ -42,6 +42,14 @@ class Shelf:
             self.used.add(found)
         return found
 
+    def claim(self, name: str) -> None:
+        """Count as used the sounds of a motion that cannot be used: those of its folder whose name its own begins with."""
+        place, _, stem = name.rpartition("/")
+        for heard, path in self.sound.items():
+            where, _, start = heard.rpartition("/")
+            if where == place and stem.startswith(start) and not stem[len(start) : len(start) + 1].isalnum():
+                self.used.add(path)
+
     def alone(self) -> list[str]:
         """A note of sounds that no take has, if there are any."""
         left = sorted(str(p.relative_to(self.root)) for p in self.sound.values() if p not in self.used)

@@ -55,6 +55,16 @@ class Layout:
                 continue
         return found
 
+    def broken(self) -> list[str]:
+        """A sentence for each take whose motion cannot be read."""
+        told = []
+        for name in self.takes:
+            try:
+                open_rows(self.motion[name])
+            except DataError as fault:
+                told.append(str(fault))
+        return told
+
     def rows(self, name: str, width: int) -> NpyRows:
         """A take's motion. Raises DataError for another number of vertices."""
         rows = open_rows(self.motion[name])

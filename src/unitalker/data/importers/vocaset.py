@@ -47,6 +47,7 @@ def run(source: Path, out: Path, options: Options, progress: Progress | None = N
         raise DataError(
             f"{source} holds neither {RAW}, as VOCASET is published, nor {vertices_npy.MOTION}, as FaceFormer's."
         )
+    layout = None if (root / RAW).is_file() else _layout(root)
     notes: list[str] = []
     regions = find_regions((options.regions, root / "regions"), VERTICES, notes)
     card = VertexAnnotation(
@@ -61,24 +62,31 @@ def run(source: Path, out: Path, options: Options, progress: Progress | None = N
         ),
     )
     corpus = Corpus(out.name, EXPECTED, card, (), notes=notes, way=split)
-    read = raw_takes if (root / RAW).is_file() else _prepared
-    corpus.takes = read(root, corpus, split, options.fps)
+    if layout is None:
+        corpus.takes = raw_takes(root, corpus, split, options.fps)
+    else:
+        corpus.takes = _prepared(layout, corpus, split, options.fps)
     _check_metres(root, corpus.templates)
     _count(corpus, split)
     return [write_corpus(corpus, out, progress)]
 
 
-def _prepared(root: Path, corpus: Corpus, way: str, fps: float | None) -> list[Take]:
-    """Takes of FaceFormer's layout."""
+def _layout(root: Path) -> vertices_npy.Layout:
+    """The files of FaceFormer's layout. Raises DataError for those of another mesh."""
     layout = vertices_npy.look(root)
-    corpus.templates = layout.templates
-    corpus.problems += layout.problems(frozenset(EXPECTED.missing))
     widths = layout.widths()
     if widths and 3 * VERTICES not in widths:
         width = max(widths, key=lambda w: len(widths[w]))
         raise DataError(
             f"{root} has {width} numbers a frame ({width / 3:g} vertices); VOCASET has {VERTICES} vertices."
         )
+    return layout
+
+
+def _prepared(layout: vertices_npy.Layout, corpus: Corpus, way: str, fps: float | None) -> list[Take]:
+    """Takes of FaceFormer's layout."""
+    corpus.templates = layout.templates
+    corpus.problems += layout.problems(frozenset(EXPECTED.missing))
     step = set_rate(corpus, _stored_rate(layout, corpus.notes), fps)
     made = []
     for name in layout.takes:

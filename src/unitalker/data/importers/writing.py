@@ -15,6 +15,7 @@ import numpy as np
 from unitalker.config import SAMPLE_RATE
 from unitalker.data.dataset import FORMAT
 from unitalker.data.importers.corpus import Imported
+from unitalker.data.placing import placed
 from unitalker.errors import DataError, UniTalkerError
 from unitalker.files import atomic
 
@@ -75,10 +76,18 @@ def write_dataset(
 
     facts: name, annotation, fps, unit, names, known, subjects, licence, source and notes of the manifest. problems:
     what is known to be broken already. Every file is written under a temporary name and renamed. A clip that cannot be
-    used is left out and told. Raises DataError where none can.
+    used is left out and told. An earlier import of the same source is replaced. Raises DataError where no clip can be
+    used, and the folder is what it was then.
     """
-    (folder / "audio").mkdir(parents=True, exist_ok=True)
-    (folder / "motion").mkdir(exist_ok=True)
+    with placed(folder, "source", facts["source"]) as draft:
+        told = _write(draft.folder, facts, clips, problems)
+    return Imported(folder, (*draft.notes, *facts.get("notes", ())), tuple(told))
+
+
+def _write(folder: Path, facts: dict[str, Any], clips: Clips, problems: Iterable[str]) -> list[str]:
+    """Every file of the dataset; a sentence for all that was left out."""
+    (folder / "audio").mkdir()
+    (folder / "motion").mkdir()
     rows, told = [], list(problems)
     for name, read in clips:
         try:
@@ -87,13 +96,12 @@ def write_dataset(
             told.append(f"{name} was left out: {fault}")
     if not rows:
         why = told[0] if told else "The corpus holds no clip."
-        raise DataError(f"{folder} would be an empty dataset, so nothing was written. {why}")
-    notes = tuple(facts.get("notes", ()))
+        raise DataError(f"No clip can be used, so no dataset was written. {why}")
     manifest = {"format": FORMAT, "version": 1, "scale": 1.0, "templates": None} | facts
     text = json.dumps(manifest | {"problems": told, "clips": rows}, ensure_ascii=False, indent=1)
     with atomic(folder / "dataset.json", DataError) as draft:
         draft.write_text(text + "\n", encoding="utf-8")
-    return Imported(folder, notes, tuple(told))
+    return told
 
 
 def _write_clip(folder: Path, clip: ImportedClip, width: int) -> dict[str, Any]:

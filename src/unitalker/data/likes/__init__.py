@@ -3,6 +3,7 @@ on each can be tried without a licensed file."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,6 +22,9 @@ class Size:
     seconds: float = 1.5
     seed: int = 0
 
+
+SECONDS = (0.5, 60.0)
+"""Shortest and longest sequence that is made up."""
 
 LIKES: dict[str, tuple[str, str]] = {
     "biwi": ("biwi", "make"),
@@ -44,6 +48,17 @@ LIKES: dict[str, tuple[str, str]] = {
 }
 """Layout → module here and its function (out, size), which writes the folder that an importer reads."""
 
+READERS = {
+    "vocaset-raw": "vocaset",
+    "meshtalk": "multiface",
+    "talkshow-flat": "talkshow",
+    "audio2face-own": "audio2face",
+    "flame-flat": "flame-npz",
+}
+"""Layout → importer that reads it, where it is called otherwise."""
+FLAGS = {"flame-flat": " --fps 25"}
+"""What an importer must be told of a layout that does not say it."""
+
 Maker = Callable[[Path, Size], Path]
 
 
@@ -53,7 +68,12 @@ def make_like(kind: str, out: Path, size: Size | None = None) -> Path:
     if kind not in LIKES:
         raise DataError(unknown("layout to imitate", kind, LIKES, limit=20))
     size = size or Size()
-    if not (1 <= size.people <= 8 and 1 <= size.takes <= 40 and 0.5 <= size.seconds <= 60 and size.seed >= 0):
+    if not (
+        1 <= size.people <= 8
+        and 1 <= size.takes <= 40
+        and SECONDS[0] <= size.seconds <= SECONDS[1]
+        and size.seed >= 0
+    ):
         raise ConfigError(
             "An imitation has 1 to 8 people with 1 to 40 takes of 0.5 to 60 s, and a seed from 0; not "
             f"{size.people}, {size.takes}, {size.seconds:g} and {size.seed}."
@@ -66,3 +86,14 @@ def make_like(kind: str, out: Path, size: Size | None = None) -> Path:
     module, function = LIKES[kind]
     maker: Maker = getattr(import_module(f"unitalker.data.likes.{module}"), function)
     return maker(out, size)
+
+
+def reader(kind: str) -> str:
+    """Name of the importer that reads a layout."""
+    return READERS.get(kind, kind)
+
+
+def import_command(kind: str, folder: Path) -> str:
+    """What to type to import a made-up corpus."""
+    name = reader(kind)
+    return f"unitalker data import {name} {shlex.quote(str(folder))} sets/{name}{FLAGS.get(kind, '')}"

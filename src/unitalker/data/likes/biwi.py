@@ -1,4 +1,4 @@
-"""CodeTalker's preparation of BIWI, made up: wav (44.1 kHz), vertices_npy (T, 70110), templates.pkl, regions."""
+"""CodeTalker's preparation of BIWI, made up: wav (44.1 kHz), vertices_npy (T, 70110), templates.pkl, BIWI.ply, regions."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def make(out: Path, size: Size) -> Path:
             np.save(out / "vertices_npy" / f"{take}.npy", face.vertices(said.weights))
     (out / "templates.pkl").write_bytes(pickle.dumps({n: f.template for n, f in faces.items()}, protocol=2))
     face = faces[people[0]]
+    face.write_ply(out / "BIWI.ply")
     for file, region, count in (("lve", "lips", REGIONS["lips"]), ("fdd", "brows", REGIONS["upper_face"])):
         (out / "regions" / f"{file}.txt").write_text(", ".join(map(str, face.nearest(region, count))))
     return out

@@ -24,6 +24,8 @@ from unitalker.data.likes.talk import NAMES, talk
 from unitalker.rig import builtin_head
 
 COMPONENTS = 8
+SEEN, FIT_FPS = 6.0, 10.0
+"""Seconds of talk that a basis is fitted on, and their frames a second."""
 EMPTY = ("D0", "D2", "D3")
 """Datasets without sequences."""
 RATES = {"D1": 60.0}
@@ -46,7 +48,7 @@ def make(out: Path, size: Size) -> Path:
         faces, moved = _people(known, size.people, rng)
         np.save(place / "id_template.npy", faces)
         if ANNOTATIONS[known.annotation].kind == "vertices":
-            _basis(place / "pca.npz", faces.shape[1] * faces.shape[2], rng)
+            _basis(place / "pca.npz", known.scale, faces, moved, rng)
         if known.id not in EMPTY:
             _sequences(known, place, moved, size, rng)
     return out
@@ -70,18 +72,26 @@ def _people(known: ReleasedSet, people: int, rng: np.random.Generator) -> tuple[
     return rows, [lambda weights: np.ascontiguousarray(weights[:, order])] * people
 
 
-def _basis(path: Path, dim: int, rng: np.random.Generator) -> None:
-    """pca.npz with the archive's arrays."""
-    parts = np.linalg.qr(rng.standard_normal((dim, COMPONENTS)))[0].T.astype(np.float32)
-    ones = np.ones(COMPONENTS, np.float32)
+def _basis(path: Path, scale: float, faces: np.ndarray, moved: list[Moved], rng: np.random.Generator) -> None:
+    """pca.npz with the archive's arrays, fitted on talk of the same people.
+
+    scale: the model's units in one of the files. faces: (S, V, 3).
+    """
+    parts = [move(talk(SEEN / len(moved), FIT_FPS, rng).weights) - faces[i] for i, move in enumerate(moved)]
+    rows = scale * np.concatenate(parts).reshape(-1, faces[0].size)
+    mean = rows.mean(0)
+    _, values, inner = np.linalg.svd(rows - mean, full_matrices=False)
+    deviation = (values[:COMPONENTS] / np.sqrt(len(rows))).astype(np.float32)
     np.savez(
         path,
-        components_to_data=parts,
-        original_data_mean=np.zeros(dim, np.float32),
-        data_components_mean=0 * ones,
-        data_components_std=ones,
-        explained_variance_ratio=ones / COMPONENTS,
-        S=ones,
+        components_to_data=inner[:COMPONENTS].astype(np.float32),
+        original_data_mean=mean.astype(np.float32),
+        data_components_mean=0 * deviation,
+        data_components_std=deviation,
+        explained_variance_ratio=(np.square(values[:COMPONENTS]) / np.square(values).sum()).astype(
+            np.float32
+        ),
+        S=values[:COMPONENTS].astype(np.float32),
     )
 
 

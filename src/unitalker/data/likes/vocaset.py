@@ -69,3 +69,4 @@ def _people(size: Size) -> tuple[dict[str, Face], dict[tuple[str, str], Talk]]:
 def _templates(out: Path, faces: dict[str, Face]) -> None:
     held = {name: face.template for name, face in faces.items()}
     (out / "templates.pkl").write_bytes(pickle.dumps(held, protocol=2))
+    next(iter(faces.values())).write_ply(out / "FLAME_sample.ply")
