@@ -140,7 +140,8 @@ def _offsets(seen: Examination) -> np.ndarray:
 class Tally:
     """What was planted and what was found, over several sets. planted, hit: by fault; right, wrong: by finding. wrong
     counts findings that neither the fault nor the way it is planted explains. healthy, quiet: clips with nothing
-    planted, and those of them without a finding."""
+    planted, and those of them without a finding. leaning: exchanged sides of faces that lean so that it can be told, and
+    how many were."""
 
     planted: Counter[str] = field(default_factory=Counter)
     hit: Counter[str] = field(default_factory=Counter)
@@ -148,6 +149,7 @@ class Tally:
     wrong: Counter[str] = field(default_factory=Counter)
     healthy: int = 0
     quiet: int = 0
+    leaning: Counter[bool] = field(default_factory=Counter)
 
     def add(self, kind: str, found: set[str]) -> None:
         """One clip: its fault, "" for none, and the kinds of its findings."""
@@ -180,6 +182,9 @@ class Tally:
                     f"precision of “{meant}” {precision}",
                 )
             )
+        if plain := self.leaning.total():
+            figure = f"recall {self.leaning[True] / plain:.2f} ({self.leaning[True]} of {plain})"
+            out.append(Row(f"{name}: sides of faces that lean", figure))
         return [
             *out,
             Row(f"{name}: nothing planted", f"{self.quiet} of {self.healthy} clips without a finding"),
@@ -194,7 +199,10 @@ def faults(dataset: Dataset, clips: Sequence[Clip], predict: Cached, work: Path,
     copy, planted = plant(dataset, clips, work, kinds, 0.5, SEED)
     seen = examine(copy, predict)
     for one, found in zip(seen.sequences, seen.findings, strict=True):
-        tally.add(planted.get(one.clip.id, ""), {f.kind for f in found})
+        kind, told = planted.get(one.clip.id, ""), {f.kind for f in found}
+        tally.add(kind, told)
+        if kind == "sides" and one.numbers.get("mirror_worth_nats", 0) >= -seen.limits.mirror_nats:
+            tally.leaning["sides" in told] += 1
 
 
 def cut(dataset: Dataset, clips: Sequence[Clip], seconds: float, work: Path) -> Dataset:

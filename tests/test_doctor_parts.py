@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from unitalker.evaluation.doctor import frames, levels, offset
 from unitalker.evaluation.doctor.curate import curate, in_time
 from unitalker.evaluation.doctor.examine import Examination, examine
 from unitalker.evaluation.doctor.offset import FINE_S, GRID, INDEPENDENT, NEAR_S, Ear, Trace, estimate
+from unitalker.evaluation.doctor.report import Report
 
 
 def test_posterior_of_a_parabola_is_a_normal_distribution() -> None:
@@ -285,3 +287,27 @@ def test_an_even_face_says_nothing_of_its_sides_and_a_leaning_one_does(tmp_path:
     assert max(abs(s.numbers["mirror_worth_nats"]) for s in faces.sequences) < 1
     few = examine(write_set(tmp_path / "few", spoilt, clips=3), heard)
     assert "mirror_nats" not in few.sequences[1].numbers
+
+
+FLAME = tuple(f"expr{i}" for i in range(11)) + ("jaw.x", "jaw.y", "jaw.z", "neck.x")
+READ = {
+    "arkit52, weight, values": (NAMES, "lip gap, jaw, rounding and pressing of the weights"),
+    "own, weight, values": (tuple(f"shape {i}" for i in range(15)), "the direction in which the face moves most"),
+    "flame, flame, values": (FLAME, "the jaw's opening angle"),
+    "scan, mm, values": (tuple(f"v{i}.{a}" for i in range(5) for a in "xyz"), "the direction in which the face moves most"),
+    "scan, mm, codes": (tuple(f"v{i}.{a}" for i in range(90) for a in "xyz"), "the direction in which the face moves most"),
+    "pose, bar, values": (tuple(f"n{i}" for i in range(15)), "the direction in which the face moves most"),
+}  # fmt: skip
+"""Annotation, unit and what is stored → names, and how the mouth is read."""
+
+
+@pytest.mark.parametrize("form", READ)
+def test_every_annotation_is_read_and_the_report_says_how(tmp_path: Path, form: str) -> None:
+    names, about = READ[form]
+    annotation, unit, stored = form.split(", ")
+    dataset = write_set(tmp_path / "set", {2: lambda m, s: late(m, s, 0.2)}, clips=4)
+    dataset = replace(dataset, annotation=annotation, unit=unit, stored=stored, names=names)
+    seen = examine(dataset, heard)
+    assert seen.how.about == about and about in Report(seen).text()
+    assert all("offset_ms" in s.numbers for s in seen.sequences)
+    assert not {f.kind for found in seen.findings for f in found} & {"unreadable", "missing", "not finite"}

@@ -102,7 +102,7 @@ def _time(seen: Sequence, limits: Limits) -> Iterator[Finding]:
     late, sure = n["offset_ms"], n["offset_confidence"] >= limits.sure
     long, in_time = n["sound_s"] >= limits.least_s, sure and abs(late) <= limits.tolerance_ms
     slips = n.get("slip_gain_nats", 0) > limits.slip_gain_nats
-    if slips and n["slip_match"] >= limits.slip_match_ratio * n["usual_match"]:
+    if slips and n["slip_match"] >= max(n["match"], limits.slip_match_ratio * n["usual_match"]):
         yield Finding("slip", _slip(n["slip_at_s"], n["slip_ms"]), EXCLUDE)
     elif long and n["match"] < limits.match_ratio * n["usual_match"] and not in_time:
         told = f"match {n['match']:.2f}, usual {n['usual_match']:.2f}"

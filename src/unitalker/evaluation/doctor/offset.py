@@ -22,7 +22,7 @@ import numpy as np
 
 GRID = 50.0
 """Samples a second of the curves that are compared."""
-BAND = (0.7, 10.0)
+BAND = (1.0, 12.0)
 """Hertz: slower is mood and drift of a tracker, faster is noise."""
 SEARCH_S, FINE_S, NEAR_S = 0.6, 0.002, 0.020
 """Lags searched (±), step of the posterior, and what counts as the same lag; seconds."""

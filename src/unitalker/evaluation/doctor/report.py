@@ -155,6 +155,8 @@ def _headline(facts: dict[str, Any]) -> list[str]:
             f"  offset: median {facts['offset_median_ms']:+.0f} ms, middle half {low:+.0f} … {high:+.0f} ms "
             f"({facts['offsets_sure']} clips told surely; by {facts['compared']})"
         )
+    else:
+        lines.append(f"  offset: told surely of no clip (by {facts['compared']})")
     kept = facts["decisions"]
     return [*lines, f"  {kept[KEEP]} to keep, {kept[SHIFT]} to shift, {kept[EXCLUDE]} to exclude"]
 
