@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -93,7 +94,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as data:
             arrays = {k: _large(path, k) if k in LARGE else data[k] for k in data.files}
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile, struct.error) as fault:
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile, struct.error, zlib.error) as fault:
         raise AnnotationError(f"{path} is not a readable npz file: {fault}.") from None
     return {k: v.astype(np.float32) if v.dtype == np.float16 else v for k, v in arrays.items()}
 

@@ -5,6 +5,7 @@ The differentiable layer is in flame_layer.py; making a model from a rig of blen
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -174,7 +175,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             return load_file(path)
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, BadZipFile, KeyError) as problem:
+    except (OSError, ValueError, EOFError, BadZipFile, KeyError, zlib.error) as problem:
         raise AnnotationError(f"{path} cannot be read as plain arrays: {problem}") from problem
     except Exception as problem:
         if type(problem).__name__ == "SafetensorError":

@@ -7,6 +7,7 @@ Where both meshes say which vertices are lips, lips go to lips. Each bent vertex
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -89,7 +90,7 @@ def read_correspondence(path: Path, source: int, target: int) -> Correspondence:
     try:
         with np.load(path, allow_pickle=False) as data:
             found = {key: data[key] for key in data.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as fault:
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as fault:
         raise DataError(f"{path} is no npz file of a correspondence: {fault}.") from None
     if "index" in found:
         found["corners"] = np.repeat(found["index"].reshape(-1, 1), 3, axis=1)

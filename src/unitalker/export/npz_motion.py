@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def read(path: Path) -> Motion:
                 raise ExportError(f"{path} is not a motion: it lacks {', '.join(missing)}.")
             arrays = {key: data[key] for key in (*KEYS, *({"template"} & set(data.files)))}
         return _motion(arrays)
-    except (zipfile.BadZipFile, ValueError, TypeError, EOFError, AnnotationError) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, AnnotationError) as error:
         raise ExportError(f"{path} is not a motion: {error}") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def _read_npz(path: Path) -> Rig:
 
                 return read_rig(path)
             return _shared_form(path, {k: data[k] for k in data.files})
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise RigError(f"{path.name} is not a readable npz of plain arrays ({error}).") from error
 
 

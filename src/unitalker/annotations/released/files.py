@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ LARGEST = 4 * 2**30
 LARGEST_TEXT = 256 * 2**20
 """Bytes of a JSON file that is read."""
 
-FAULTS = (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile)
+FAULTS = (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error)
 """What NumPy raises for files that it cannot read."""
 
 
