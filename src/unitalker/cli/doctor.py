@@ -62,7 +62,7 @@ def doctor(
 
     wishes = wishes or Wishes()
     _check(wishes)
-    opened = open_dataset(dataset)
+    opened = open_dataset(dataset, strict=False)
     report = _examined(opened, None if wishes.split is None else opened.split(wishes.split), wishes)
     print(report.text())
     _write(report, wishes)
