@@ -51,7 +51,14 @@ RECOGNISER: dict[str, object] = {
     "normalise": True,
     "pretrained": False,
 }
-READING: dict[str, object] = {"recogniser": RECOGNISER, "letters": 7, "layers": 1, "heads": 8, "inner": 20, "dropout": 0.0}
+READING: dict[str, object] = {
+    "recogniser": RECOGNISER,
+    "letters": 7,
+    "layers": 1,
+    "heads": 8,
+    "inner": 20,
+    "dropout": 0.0,
+}
 DECODER: dict[str, object] = {"kind": "selftalk", "width": 16, "heads": 4, "dropout": 0.0}
 
 
