@@ -10,6 +10,7 @@ import pytest
 
 from unitalker.annotations.cards import load_card
 from unitalker.annotations.vertices import VertexAnnotation
+from unitalker.cli import main
 from unitalker.data.dataset import open_dataset
 from unitalker.data.importers import import_corpus
 from unitalker.data.importers.folder import import_folder
@@ -100,3 +101,34 @@ def test_no_clip_of_a_dataset_leads_out_of_its_folder(vocaset: Path, place: str,
     (tmp_path / "dataset.json").write_text(json.dumps(data))
     with pytest.raises(DataError, match="the clip 'FaceTalk.*' points outside its folder: "):
         open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sets", "flags"),
+    [("grid", ("",), ()), ("facegood", ("facegood116", "arkit52"), ()), ("folder", ("",), ("--fps", "30"))],
+)
+def test_made_up_recordings_train_and_are_measured(
+    kind: str, sets: tuple[str, ...], flags: tuple[str, ...], tmp_path: Path
+) -> None:
+    source = make_like(
+        kind, tmp_path / "source", Size(people=1, takes=12 if kind == "folder" else 3, seconds=1.0)
+    )
+    assert main(["data", "import", kind, str(source), str(tmp_path / "set"), *flags]) == 0
+    small = ["batch=2", "crop_seconds=0.6", "steps=2", "warmup_steps=0", "phone_weight=0"]
+    small += ["model.encoder.width=16", "model.decoder.width=16"]
+    chosen = [part for text in small for part in ("--set", text)]
+    for name in sets:
+        folder, run = tmp_path / "set" / name, tmp_path / f"run{name}"
+        assert main(["train", "--preset", "mini", "--data", str(folder), "-o", str(run), *chosen]) == 0
+        assert main(["evaluate", str(run / "model"), str(folder), "--split", "val"]) == 0
+
+
+def test_made_up_facegood_is_late_by_a_frame_and_read_in_step(tmp_path: Path) -> None:
+    """What the importer reads 33 ms later is what the made-up speaker's face did, to the interpolation of 0.3 ms."""
+    source = make_like("facegood", tmp_path / "source", Size(people=1, takes=2, seconds=1.0))
+    assert main(["data", "import", "facegood", str(source), str(tmp_path / "set")]) == 0
+    with np.load(source / "1114_2_01.npz") as stored:
+        late = stored["arkit"]
+    dataset = open_dataset(tmp_path / "set" / "arkit52")
+    read = np.concatenate([dataset.motion(c) for c in dataset.clips if c.id.startswith("1114_2_01")])
+    assert np.abs(read[:-1] - late[1:]).max() < 0.02

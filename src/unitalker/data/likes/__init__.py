@@ -45,6 +45,9 @@ LIKES: dict[str, tuple[str, str]] = {
     "mediapipe": ("mediapipe", "make"),
     "flame-npz": ("flame_npz", "make"),
     "flame-flat": ("flame_npz", "make_flat"),
+    "grid": ("recordings", "make_grid"),
+    "facegood": ("recordings", "make_facegood"),
+    "folder": ("recordings", "make_folder"),
 }
 """Layout → module here and its function (out, size), which writes the folder that an importer reads."""
 
@@ -56,7 +59,7 @@ READERS = {
     "flame-flat": "flame-npz",
 }
 """Layout → importer that reads it, where it is called otherwise."""
-FLAGS = {"flame-flat": " --fps 25"}
+FLAGS = {"flame-flat": " --fps 25", "folder": " --fps 30"}
 """What an importer must be told of a layout that does not say it."""
 
 Maker = Callable[[Path, Size], Path]
