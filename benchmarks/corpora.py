@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +45,12 @@ def rows(setting: Setting) -> list[Row]:
     return [measured(kind, make, gigabytes) for kind, make in CORPORA.items()]
 
 
-def measured(kind: str, make: object, gigabytes: float) -> Row:
+def measured(kind: str, make: Callable[[Path, float], float], gigabytes: float) -> Row:
     """Import a corpus of so many gigabytes of motion."""
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder) / "source", Path(folder) / "out"
         source.mkdir()
-        seconds = make(source, gigabytes)  # type: ignore[operator]
+        seconds = make(source, gigabytes)
         begun, used = time.perf_counter(), processor()
         command = [sys.executable, "-c", CHILD, kind, str(source), str(out)]
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=plain_environment())

@@ -159,7 +159,7 @@ def _plain(model: str | None, dataset: Path | None, wishes: Wishes) -> int:
 
 
 def _by_protocol(model: str | None, folders: tuple[Path, ...], wishes: Wishes) -> int:
-    from unitalker.data.dataset import open_dataset
+    from unitalker.data.dataset import dataset_folders, open_dataset
     from unitalker.evaluation.protocols import find_protocol
     from unitalker.evaluation.protocols.run import Options, run
     from unitalker.files import check_writable
@@ -176,7 +176,7 @@ def _by_protocol(model: str | None, folders: tuple[Path, ...], wishes: Wishes) -
         check_ready()
     if wishes.regions is not None and not wishes.regions.is_dir():
         raise DataError(f"There is no folder {wishes.regions} of region lists.")
-    datasets: list[Dataset] = [open_dataset(folder) for folder in _expanded(folders)]
+    datasets: list[Dataset] = [open_dataset(folder) for folder in dataset_folders(folders)]
     source = _source(model, wishes)
     who = "own" if wishes.identity == "subject" else wishes.identity
     with bar("Measuring", 1.0) as tell:
@@ -192,15 +192,6 @@ def _by_protocol(model: str | None, folders: tuple[Path, ...], wishes: Wishes) -
     if result.problems:
         print(f"Partly measured: {len(result.problems)} left out, named above.", file=sys.stderr)
     return PARTIAL if result.problems else 0
-
-
-def _expanded(folders: tuple[Path, ...]) -> list[Path]:
-    """The folders, one that is no dataset but holds some replaced by those."""
-    found: list[Path] = []
-    for folder in folders:
-        inside = sorted(path.parent for path in folder.glob("*/dataset.json"))
-        found += [folder] if (folder / "dataset.json").is_file() or not inside else inside
-    return found
 
 
 def _source(model: str | None, wishes: Wishes) -> Source:

@@ -186,6 +186,15 @@ def open_dataset(folder: str | Path, *, strict: bool = True) -> Dataset:
     return made
 
 
+def dataset_folders(folders: Sequence[Path]) -> list[Path]:
+    """The folders, one that is no dataset but holds some replaced by those."""
+    out: list[Path] = []
+    for folder in folders:
+        inside = sorted(path.parent for path in folder.glob("*/dataset.json"))
+        out += [folder] if (folder / "dataset.json").is_file() or not inside else inside
+    return out
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """What dataset.json holds, its format checked. Raises DataError that says what is missing or wrong."""
     path = folder / "dataset.json"

@@ -13,7 +13,7 @@ import numpy as np
 
 from unitalker.errors import DataError
 from unitalker.evaluation.metrics import LAGS, best_lag, loudness, pooled_correlation, sample_at
-from unitalker.evaluation.metrics.mouth import AFTER, BEFORE
+from unitalker.evaluation.metrics.phones import AFTER, BEFORE
 from unitalker.motion import Motion, by_name
 from unitalker.rig.lips import lip_gap
 from unitalker.rig.rig import Rig

@@ -184,14 +184,17 @@ def frames_of(path: Path) -> Frames:
         count = len(rows) if len(rows.shape) == 2 else 0
         if not count:
             raise DataError(f"{path} should hold (T, {FLAT}), not {rows.shape}.")
-        steps = range(0, count, ROWS)
-        parts = lambda: (rows.read(i, min(i + ROWS, count)) for i in steps)  # noqa: E731
-        return face_frames(count, lambda: ((part[:, FLAT_EXPRESSION], part[:, FLAT_JAW]) for part in parts()))
+
+        def parts() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for start in range(0, count, ROWS):
+                part = rows.read(start, min(start + ROWS, count))
+                yield part[:, FLAT_EXPRESSION], part[:, FLAT_JAW]
+
+        return face_frames(count, parts)
     if path.suffix.lower() == ".npz":
         jaw, face = npz_rows(path, "jaw_pose"), npz_rows(path, "expression")
         notes = _checked(path, (len(jaw), jaw.width), (len(face), face.width))
-        both = lambda: zip(face.blocks(ROWS), jaw.blocks(ROWS), strict=True)  # noqa: E731
-        return face_frames(len(jaw), both, notes)
+        return face_frames(len(jaw), lambda: zip(face.blocks(ROWS), jaw.blocks(ROWS), strict=True), notes)
     held = _whole(path)
     jaws, faces = _array(path, held, "jaw_pose"), _array(path, held, "expression")
     notes = _checked(path, jaws.shape, faces.shape)

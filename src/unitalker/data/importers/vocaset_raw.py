@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -83,13 +84,13 @@ class _Sequence:
         return from_array(self.samples, self.rate, name=self.name).samples
 
 
-def _sequence(name: str, places: object, said: object) -> _Sequence:
+def _sequence(name: str, places: Any, said: Any) -> _Sequence:
     """Raises DataError for a sequence without frames or sound, or with others than numbers."""
     if places is None or said is None:
         raise DataError(f"{SOUND if said is None else INDEX} has nothing of it.")
     try:
-        order = sorted((int(frame), int(row)) for frame, row in dict(places).items())  # type: ignore[call-overload]
-        samples, rate = np.asarray(said["audio"]), float(said["sample_rate"])  # type: ignore[index]
+        order = sorted((int(frame), int(row)) for frame, row in dict(places).items())
+        samples, rate = np.asarray(said["audio"]), float(said["sample_rate"])
     except (TypeError, ValueError, KeyError) as fault:
         raise DataError(f"its frames or its sound are not as published ({fault!r}).") from None
     if not order:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,12 @@ def make(out: Path, size: Size) -> Path:
     rng = np.random.default_rng(size.seed)
     for number, (path, said) in enumerate(_talks(out, size, rng)):
         expression, jaw = _face(said, 100, rng)
-        held = {"expression": expression, "jaw_pose": jaw, "betas": rng.normal(0, 1, 100), "fps": FPS}
+        held: dict[str, Any] = {
+            "expression": expression,
+            "jaw_pose": jaw,
+            "betas": rng.normal(0, 1, 100),
+            "fps": FPS,
+        }
         if number % 2:
             turn = 0.1 * np.sin(np.arange(len(jaw)) / FPS)[:, None] * [0, 1, 0]
             held = {
@@ -30,7 +36,7 @@ def make(out: Path, size: Size) -> Path:
                 "shape": held["betas"][None],
                 "fps": FPS,
             }
-        np.savez(path.with_suffix(".npz"), **held)  # type: ignore[arg-type]
+        np.savez(path.with_suffix(".npz"), allow_pickle=False, **held)
     return out
 
 

@@ -27,7 +27,8 @@ from unitalker.evaluation.metrics.meshes import (
     squared_norms,
     velocity_maps,
 )
-from unitalker.evaluation.metrics.mouth import closures, inner_lips, moments, opening, opening_difference
+from unitalker.evaluation.metrics.mouth import inner_lips, moments, opening, opening_difference
+from unitalker.evaluation.metrics.phones import closures
 
 __all__ = [
     "LAGS",

@@ -1,8 +1,6 @@
-"""The mouth as one curve: which vertices tell its opening, how the opening differs, whether it shuts on p, b and m."""
+"""The mouth as one curve: which vertices tell its opening, and how two openings differ."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,16 +8,6 @@ from unitalker.errors import DataError
 from unitalker.evaluation.metrics.curves import LAGS, sample_at
 from unitalker.rig.lips import GAUGE_VERTICES, MIDDLE
 
-BILABIALS = frozenset("pbm")
-OPEN_PHONES = frozenset("aɑæɐʌɔɒ") | {"aɪ", "aʊ"} | {"aa", "ae", "ah", "ao", "aw", "ay"}
-"""Vowels with an open jaw, in IPA and in ARPABET without stress."""
-BEFORE, AFTER = 0.040, 0.040
-"""Seconds around a bilabial in which the lips may shut."""
-CLOSED, OPEN, LARGE = 0.20, 0.30, 95.0
-"""Shares of the clip's 95th percentile gap: below the first lips are shut, above the second they are open."""
-
-Timed = Sequence[tuple[float, float, str]]
-"""(start, end, symbol) in seconds."""
 Pair = tuple[np.ndarray, np.ndarray]
 """Vertices of the upper and of the lower lip between which the mouth opens."""
 
@@ -69,26 +57,6 @@ def opening_difference(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return np.abs(np.asarray(truth) - np.asarray(predicted))
 
 
-def closures(gap: np.ndarray, fps: float, phones: Timed) -> dict[str, tuple[int, int]]:
-    """{"closure": (met, phones), "open": (met, phones)} of one clip's gap (T,), the opening over that at rest.
-
-    Closure recall: the share of p, b and m within whose time (±40 ms) the gap falls under 20 % of the clip's 95th
-    percentile. Open recall: the share of open vowels within whose time it exceeds 30 %. Read both together: lips that never
-    part shut on every bilabial. After the bilabial accuracies of visual-speech papers; the windows are ours.
-    """
-    times, large = np.arange(len(gap)) / fps, np.percentile(gap, LARGE)
-    shut, wide = [0, 0], [0, 0]
-    for start, end, symbol in phones:
-        plain = symbol.casefold().lstrip("ˈˌ").rstrip("012ːʰ")
-        if plain in BILABIALS:
-            shut[0] += bool(_within(gap, times, start - BEFORE, end + AFTER).min() < CLOSED * large)
-            shut[1] += 1
-        elif plain in OPEN_PHONES:
-            wide[0] += bool(_within(gap, times, start, end).max() > OPEN * large)
-            wide[1] += 1
-    return {"closure": (shut[0], shut[1]), "open": (wide[0], wide[1])}
-
-
 def moments(truth: np.ndarray, predicted: np.ndarray, fps: float, lags: np.ndarray = LAGS) -> np.ndarray:
     """(3, lags) sums Σab, Σaa, Σbb of one clip's curves (T,) at each lag, each side without its mean.
 
@@ -100,9 +68,3 @@ def moments(truth: np.ndarray, predicted: np.ndarray, fps: float, lags: np.ndarr
     late = np.stack([sample_at(np.asarray(predicted, np.float64), fps, times + lag) for lag in lags])
     b = late - late.mean(1, keepdims=True)
     return np.stack([b @ a, np.full(len(lags), a @ a), np.square(b).sum(1)])
-
-
-def _within(gap: np.ndarray, times: np.ndarray, start: float, end: float) -> np.ndarray:
-    """The gap from start to end, at least the frame nearest to the middle."""
-    inside = (times >= start - 1e-6) & (times <= end + 1e-6)
-    return gap[inside] if inside.any() else gap[[np.argmin(np.abs(times - (start + end) / 2))]]

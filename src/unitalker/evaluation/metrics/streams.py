@@ -13,7 +13,8 @@ from itertools import combinations
 import numpy as np
 
 from unitalker.evaluation.metrics.meshes import squared_norms
-from unitalker.evaluation.metrics.mouth import Pair, Timed, closures, moments, opening_difference
+from unitalker.evaluation.metrics.mouth import Pair, moments, opening_difference
+from unitalker.evaluation.metrics.phones import Timed, closures
 
 BLOCK_BYTES = 2_000_000
 """Vertices that are looked at together: about what a processor's cache holds."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 
 from unitalker.errors import DataError
-from unitalker.evaluation.metrics.mouth import Timed
-from unitalker.evaluation.metrics.phones import BILABIALS, LABIODENTALS, OPEN, SILENCE, phone_class
+from unitalker.evaluation.metrics.phones import BILABIALS, LABIODENTALS, OPEN, SILENCE, Timed, phone_class
 from unitalker.evaluation.plots.canvas import AMBER, BLUE, GREY, INK, RED, TEAL, Canvas, styled
 
 SHOWN_S = 6.0
@@ -65,7 +65,7 @@ def openings(shown: Opening, seconds: float = SHOWN_S) -> Canvas:
         loud = np.asarray(shown.loudness)[part] / peak * top
         axes.fill_between(times, 0, loud, color=_SOUND, alpha=0.22, linewidth=0, label="loudness")
     axes.plot(times, shown.truth[part], color=INK, linewidth=1.4, label="truth")
-    for (name, curve), colour in zip(shown.predictions.items(), SERIES, strict=False):
+    for (name, curve), colour in zip(shown.predictions.items(), cycle(SERIES), strict=False):
         rows = np.atleast_2d(curve)
         if rows.shape[1] != count:
             raise DataError(f"The truth has {count} frames, {name} {rows.shape[1]}; cut them to the same.")
@@ -176,7 +176,7 @@ def efficiency(
     x = np.asarray(amount, float)[order]
     if not len(x) or x[0] <= 0:
         raise DataError(f"Amounts of data must be above 0, not {list(amount)}.")
-    for (name, values), colour in zip(errors.items(), SERIES, strict=False):
+    for (name, values), colour in zip(errors.items(), cycle(SERIES), strict=False):
         if len(values) != len(x):
             raise DataError(f"{name} has {len(values)} points, the amounts of data are {len(x)}.")
         axes.plot(x, np.asarray(values, float)[order], color=colour, marker="o", markersize=4, label=name)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unitalker.data.dataset import Dataset, open_dataset
+from unitalker.data.dataset import Dataset, dataset_folders, open_dataset
 from unitalker.data.pca import encode_dataset
 from unitalker.data.synthesize import TWINS, synthesize
 from unitalker.data.views import View, make_view
@@ -74,7 +74,7 @@ def find_sets(data: Sequence[Path], out: Path, sizes: Sizes, say: Say) -> dict[s
     datasets of other splits or frame rates than the paper's what it trains on in out/values, all once. Raises DataError for
     two datasets of one id and for a folder that is none.
     """
-    folders = expanded(data) if data else _twins(out / "sets", sizes, say)
+    folders = dataset_folders(data) if data else _twins(out / "sets", sizes, say)
     given: dict[str, Dataset] = {}
     for folder in folders:
         dataset = open_dataset(folder)
@@ -90,15 +90,6 @@ def find_sets(data: Sequence[Path], out: Path, sizes: Sizes, say: Say) -> dict[s
         codes = _codes(values, out / "codes" / name, cards, sizes.components, say)
         found[name] = BenchSet(name, given[name], values.folder, codes, _kind(given[name]))
     return found
-
-
-def expanded(folders: Sequence[Path]) -> list[Path]:
-    """The folders, one that is no dataset but holds some replaced by those."""
-    out: list[Path] = []
-    for folder in folders:
-        inside = sorted(path.parent for path in folder.glob("*/dataset.json"))
-        out += [folder] if (folder / "dataset.json").is_file() or not inside else inside
-    return out
 
 
 def _twins(place: Path, sizes: Sizes, say: Say) -> list[Path]:
