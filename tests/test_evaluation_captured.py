@@ -84,6 +84,9 @@ def test_word_scores_in_closed_form() -> None:
     shut = np.where(np.arange(75) < 40, 0.0, 1.0)
     assert word_scores(shut, 25.0, [(0.2, 1.0, "red"), (1.9, 2.3, "lay")])["open"] == (1, 2)
     assert word_scores(shut, 25.0, [(2.01, 2.02, "a")])["open"] == (1, 1)  # shorter than a frame
+    late = len(shut) / 25 + 1
+    assert word_scores(shut, 25.0, [(late, late + 1, "bin")]) == {"closure": (0, 0), "open": (0, 0)}
+    assert word_scores(np.zeros(50), 25.0, [bin_, red]) == {"closure": (1, 1), "open": (0, 1)}
 
 
 def test_scores_of_a_perfect_a_resting_and_a_late_prediction() -> None:

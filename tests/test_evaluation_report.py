@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from evaluation_sets import make_set, motion
 from unitalker.annotations.base import Annotation
 from unitalker.annotations.blendshapes import BlendshapeAnnotation
 from unitalker.annotations.flame import FLAME_NAMES
@@ -18,7 +20,7 @@ from unitalker.annotations.flame_rig import flame_codes, flame_from_rig
 from unitalker.annotations.layouts import layout
 from unitalker.annotations.parameters import FlameAnnotation
 from unitalker.annotations.vertices import VertexAnnotation, vertex_names
-from unitalker.data.dataset import open_dataset
+from unitalker.data.dataset import open_dataset, write_manifest
 from unitalker.errors import DataError
 from unitalker.evaluation.report import Report, evaluate
 from unitalker.evaluation.scoring import ARKIT, rest_sounds
@@ -207,3 +209,13 @@ def test_broken_manifests_are_told(tmp_path: Path) -> None:
         (tmp_path / "a.npy").write_text("no array")
         with pytest.raises(DataError, match=what):
             open_dataset(tmp_path).motion(open_dataset(tmp_path).clips[0])
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "a\\b", ".hidden", " ", "nul\0"])
+def test_names_that_would_lead_elsewhere_are_refused(name: str, tmp_path: Path) -> None:
+    """Reports and runs call files by the names of datasets and clips."""
+    made = make_set(tmp_path / "set", {"one": ("s", "test", motion(5, np.random.default_rng(0)))})
+    for changed in (replace(made, name=name), replace(made, clips=(replace(made.clips[0], id=name),))):
+        write_manifest(changed)
+        with pytest.raises(DataError, match="cannot be part of a file's name"):
+            open_dataset(made.folder)

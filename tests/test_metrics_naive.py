@@ -154,9 +154,10 @@ def test_closures_are_loops_over_the_phones() -> None:
         (1.0, 1.2, "s"),
         (1.3, 1.5, "AE1"),
         (1.6, 1.8, "ˈaɪ"),
+        (2.5, 2.6, "m"),
     ]
     large, met = float(np.percentile(gap, 95)), {"closure": [0, 0], "open": [0, 0]}
-    for start, end, symbol in phones:
+    for start, end, symbol in phones[:-1]:  # the last begins when the clip is over
         shuts = symbol.lower() in "pbm"
         edge = 0.04 if shuts else 0.0
         seen = [g for t, g in enumerate(gap) if start - edge - 1e-6 <= t / FPS <= end + edge + 1e-6]
@@ -166,6 +167,8 @@ def test_closures_are_loops_over_the_phones() -> None:
             met["open"] = [met["open"][0] + (max(seen) > 0.3 * large), met["open"][1] + 1]
     assert {k: list(v) for k, v in metrics.closures(gap, FPS, phones).items()} == met
     assert met["closure"][1] == 3 and met["open"][1] == 3 and 0 < met["closure"][0] < 3
+    still = metrics.closures(np.zeros(60), FPS, phones)
+    assert still == {"closure": (3, 3), "open": (0, 3)} == metrics.closures(np.full(60, -1.0), FPS, phones)
     sums = metered(walk(60), walk(60), phones=tuple(phones))
     assert sums["closure"][1] == 3 == sums["closure_truth"][1] and sums["open"][1] == 3
 

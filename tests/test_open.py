@@ -338,6 +338,10 @@ def test_every_run_has_settings_and_what_it_begins_with(tmp_path: Path) -> None:
         assert not (run.start == "mini" or config.closure_weight or config.phone_weight)
 
 
+BASELINES = ("motion-facegood", "codetalker-facegood", "selftalk-head", "facediffuser-mesh", "longer-grid")
+"""The first is the first stage of the second and hears nothing."""
+
+
 def test_a_run_is_trained_measured_and_told(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,7 +350,7 @@ def test_a_run_is_trained_measured_and_told(
     plan = {run.name: run for run in runs()}
     with pytest.raises(DataError, match=r"not trained yet: python -m recipes.open runs all first"):
         do(plan["tuned-facegood"], 0, made / "out", tmp_path)
-    for name in ("single-facegood", "all", "tuned-facegood"):
+    for name in ("single-facegood", "all", "tuned-facegood", *BASELINES):
         do(plan[name], 0, made / "out", tmp_path)
     found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "results").iterdir()}
     assert set(found["all.0"]["test"]) == set(SETS) and found["all.0"]["steps"] == 2
@@ -358,6 +362,12 @@ def test_a_run_is_trained_measured_and_told(
     assert f"| single |  | {one:.4g} |  |  |" in text
     assert f"| tuned |  | {100 * (tuned / one - 1):+.1f} |  |  |" in text
     assert f"{100 * (every / one - 1):+.1f}" in text
+    assert not found["motion-facegood.0"]["test"] and "motion" not in text.split("Steps:")[0]
+    for name in BASELINES[1:]:
+        kind, its = name.split("-")
+        value = found[f"{name}.0"]["test"][its]["lve"]["value"]
+        cells = [f" {value:.4g} " if one == its else "  " for one in SETS]
+        assert f"| {kind} |{'|'.join(cells)}|" in text
     stamp = (tmp_path / "results" / "all.0.json").stat().st_mtime_ns
     do(plan["all"], 0, made / "out", tmp_path)
     assert stamp == (tmp_path / "results" / "all.0.json").stat().st_mtime_ns

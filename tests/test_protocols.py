@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -401,6 +402,35 @@ def test_lips_alone_are_the_same_figures(tmp_path: Path, corpus: Path) -> None:
             assert entry["value"] == pytest.approx(whole["metrics"][metric]["value"], rel=1e-4), metric
 
 
+def test_one_file_for_all_styles_is_told(toys: tuple[Path, dict[str, np.ndarray]], tmp_path: Path) -> None:
+    for name, moved in toys[1].items():
+        np.save(tmp_path / f"{name}.npy", moved + template().reshape(-1))
+    for rule, noted in (("training", True), ("own", False)):
+        result = run(
+            find_protocol("open"), [open_dataset(toys[0])], FromFolder(tmp_path), Options(identity=rule)
+        )
+        assert any("one file without a condition" in note for note in result.notes) is noted
+
+
+def test_counts_and_split_are_of_what_was_measured(tmp_path: Path) -> None:
+    """Two clips of 20 and 30 frames for validation, phones of the second alone; no lips, so no measure of them."""
+    rng = np.random.default_rng(4)
+    clips = {name: ("s", "val", motion(frames, rng)) for name, frames in (("one", 20), ("two", 30))}
+    made = make_set(tmp_path / "set", clips)
+    spoken = [replace(c, phones=((0.1, 0.3, "p"),) if c.id == "two" else ()) for c in made.clips]
+    made = replace(made, clips=tuple(spoken))
+    source = FromModel(Knowing({n: c[2] for n, c in clips.items()}, toy(), {"pivot": 0.5}), "k")
+    (part,) = run(find_protocol("open"), [made], source).to_dict()["parts"]
+    assert part["facts"]["split"] == "val"
+    counts = {n: (m["sequences"], m["frames"], m["count"]) for n, m in part["metrics"].items()}
+    assert counts["lve"] == (2, 50, 50) and counts["closure"] == (1, 30, 1) and counts["fdd"] == (2, 50, 2)
+    bare = replace(toy(), regions={})
+    made = make_set(tmp_path / "bare", clips, bare)
+    source = FromModel(Knowing({n: c[2] for n, c in clips.items()}, bare, {"pivot": 0.5}), "k")
+    (part,) = run(find_protocol("open"), [made], source).to_dict()["parts"]
+    assert "mve" in part["metrics"] and not {"jitter", "jitter_truth", "lve"} & set(part["metrics"])
+
+
 def test_words_are_looked_at_where_word_scores_looks() -> None:
     gap = np.abs(np.sin(np.arange(75) / 6))
     words = [(0.4, 0.8, "bin"), (0.9, 1.3, "red"), (1.4, 1.9, "m"), (2.0, 2.5, "a"), (2.6, 2.8, "with")]
@@ -474,6 +504,7 @@ def test_the_docs_list_every_figure_and_protocol() -> None:
         (["evaluate", "mini", "x", "--protocol", "open", "--split", "val"], "--split has no use with --protocol"),
         (["evaluate", "--protocol", "open", "--data", "{set}"], "Give either a model or --predictions"),
         (["evaluate", "--predictions", "{set}/audio", "--protocol", "open", "--data", "{set}"], "holds no predictions"),
+        (["evaluate", "mini", "--protocol", "open", "--data", "{set}", "--seed", "-1"], "--seed takes a whole number from 0"),
         (["evaluate", "mini", "--protocol", "open", "--data", "{set}"], "mini cannot be measured on toys: There is no head"),
     ],
 )  # fmt: skip

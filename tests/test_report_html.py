@@ -26,6 +26,7 @@ from unitalker.evaluation.protocols import find_protocol
 from unitalker.evaluation.protocols.result import Result
 from unitalker.evaluation.protocols.run import Options, run
 
+MODEL = "_<model> $\\frac$"
 NAMES = ("plain", "amp&<b>bold", "quote\"'x", "$y^2$", "</script><script>alert(1)", "@@HEAD@@")
 EMPTY = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -86,9 +87,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Result:
     clips = [{**vars(c), "id": name, "phones": spoken} for c, name in zip(data.clips, NAMES, strict=True)]
     data = type(data)(**{**vars(data), "clips": tuple(type(data.clips[0])(**c) for c in clips)})
     answers = {name: one * np.float32(0.3 + 0.1 * k) for k, (name, one) in enumerate(values.items())}
-    source = FromModel(
-        Knowing(answers, toy(), {"pivot": 1.0, "x": 0.8, "y": 1.1}), "<model>", model_sha256="abc"
-    )
+    source = FromModel(Knowing(answers, toy(), {"pivot": 1.0, "x": 0.8, "y": 1.1}), MODEL, model_sha256="abc")
     return run(find_protocol("open"), [data], source, Options(keep=True, identity="training"))
 
 
@@ -126,7 +125,7 @@ def _walk(node: Node) -> list[Node]:
 def test_names_are_shown_as_they_are(tree: Node) -> None:
     heads = [row.all("th")[0].words for row in _sequences(tree)]
     assert sorted(heads) == sorted(NAMES)
-    assert "<model>" in tree.all("h1")[0].words
+    assert MODEL in tree.all("h1")[0].words
     assert not tree.all("b") or all("bold" not in one.words for one in tree.all("b"))
 
 

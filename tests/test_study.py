@@ -99,7 +99,7 @@ def answers(place: Path, rater: str, choose: dict[str, str], /, **changes: objec
     told = embedded(place / "out" / "index.html", "study")
     given = [{"clip": c, "question": q, "side": choose[c]} for c in told["clips"] for q in QUESTIONS]
     sheet = {"format": "unitalker.answers", "version": 1, "rater": rater, "answers": given}
-    sheet |= {k: told[k] for k in ("study", "seed", "drawn_among")} | changes
+    sheet |= {k: told[k] for k in ("study", "seed", "drawn_among", "clips")} | changes
     path = place / f"{rater}.json"
     path.write_text(json.dumps(sheet))
     return path
@@ -209,6 +209,17 @@ def test_faults_of_answers_are_sentences(place: Path, tmp_path: Path) -> None:
     broken.write_text('{"format": ')
     with pytest.raises(DataError, match="not valid JSON"):
         score([broken])
+    key = place / "out" / "study.json"
+    with pytest.raises(DataError, match="its seed is not that of the study's key"):
+        score([answers(place, "changed", left, seed=json.loads(key.read_text())["seed"] + 1)], key)
+    told = json.loads(key.read_text())
+    key_of_fewer = tmp_path / "study.json"
+    key_of_fewer.write_text(json.dumps(told | {"clips": told["clips"][1:]}))
+    with pytest.raises(DataError, match="has no place in the study"):
+        score([good], key_of_fewer)
+    key_of_fewer.write_text(json.dumps(told | {"a_is": {}}))
+    with pytest.raises(DataError, match="is not the key of a study"):
+        score([good], key_of_fewer)
     with pytest.raises(DataError, match="is not the key"):
         score([answers(place, "other", left, study="f00")], place / "out" / "study.json")
 

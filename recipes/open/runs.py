@@ -25,23 +25,42 @@ VARIED = AugmentConfig(
     noise=0.2, snr_db=(10.0, 30.0), equalise=0.2, reverberate=0, gain=0, telephone=0, clip=0, speed=0.4, warp=0.6
 )  # fmt: skip
 OURS: dict[str, Any] = {"kind": "tcn", "ahead": (1, 1, 0)}
+STORE = {"width": 128, "layers": 2, "heads": 4, "inner": 256, "parts": 8, "part_dim": 16, "projected": False}
+"""CodeTalker's motion autoencoder, in small."""
 DECODERS: dict[str, dict[str, Any]] = {
     "faceformer": {"kind": "autoregressive", "width": 64},
     "parallel": {"kind": "transformer_decoder", "width": 64},
+    "selftalk": {"kind": "selftalk", "width": 64, "motion_weight": 1.0, "velocity_weight": 1.0},
+    "facediffuser": {"kind": "facediffuser", "width": 128, "sampling_steps": 25},
+    "motion": {"kind": "codetalker", "stage": 1, "autoencoder": STORE},
+    "codetalker": {"kind": "codetalker", "width": 64, "layers": 2, "autoencoder": STORE},
 }
-"""Baselines over the same encoder: FaceFormer's decoder, and the same without autoregression."""
+"""Baselines over the same encoder, in small: FaceFormer's decoder; the same without autoregression; SelfTalk's without
+its lip reader; FaceDiffuser's; CodeTalker's two stages."""
+WEIGHTS: dict[str, Any] = {"form": "weights", "noise": 0.1}
+"""What FaceDiffuser's has otherwise on sets of weights: the published network for them, and noise about as large as they
+are (codes of the meshes are about 1)."""
+WEIGHED = ("grid", "facegood")
+ADAPTORS = {"tcn": "after_decoder", "facediffuser": "decoder"}
+"""Where a decoder's adaptor stands, if not behind the encoder."""
 
 
 @dataclass(frozen=True)
 class Run:
     """One run. sets: what it trains on and is measured on. start: name of the run whose best weights it begins with, or
-    "spoken" for the encoder that heard synthetic speech alone."""
+    "spoken" for the encoder that heard synthetic speech alone. steps: at most; None for what all runs of its kind have."""
 
     name: str
     sets: tuple[str, ...]
     start: str | None = None
     decoder: dict[str, Any] = field(default_factory=lambda: dict(OURS))
     pivot: float = 0.1
+    steps: int | None = None
+
+    @property
+    def hears(self) -> bool:
+        """Whether it predicts from sound, and so can be measured."""
+        return self.decoder.get("stage") != 1
 
 
 def runs(prefix: str = "") -> Iterator[Run]:
@@ -55,16 +74,25 @@ def runs(prefix: str = "") -> Iterator[Run]:
     yield Run(f"{prefix}all", SETS, start)
     for name in SETS:
         yield Run(f"{prefix}tuned-{name}", (name,), f"{prefix}all")
-    for left in () if prefix else SETS:
+    if prefix:
+        return
+    yield Run("longer-grid", ("grid",), "all", steps=MOST)
+    for left in SETS:
         yield Run(f"without-{left}", tuple(name for name in SETS if name != left))
-    for kind, decoder in {} if prefix else DECODERS.items():
-        for name in SETS:
-            yield Run(f"{kind}-{name}", (name,), decoder=decoder, pivot=0.0)
+    for kind in DECODERS:
+        yield from (_baseline(kind, name) for name in SETS)
+
+
+def _baseline(kind: str, name: str) -> Run:
+    decoder = DECODERS[kind] | (WEIGHTS if kind == "facediffuser" and name in WEIGHED else {})
+    return Run(
+        f"{kind}-{name}", (name,), f"motion-{name}" if kind == "codetalker" else None, decoder, pivot=0.0
+    )
 
 
 def settings(run: Run, seed: int, data: Path) -> TrainConfig:
     """What a run trains with. Losses are in units of a resting face's, so that no set's unit counts more."""
-    tuning = run.start is not None and run.start != "spoken"
+    tuning = run.start is not None and run.start != "spoken" and run.decoder["kind"] == "tcn"
     alone = len(run.sets) == 1
     sources = [SourceConfig(path=str(data / n), share=1.0 if alone else SHARES.get(n, 1.0)) for n in run.sets]
     between = VALIDATE if alone else 2 * VALIDATE
@@ -81,7 +109,7 @@ def settings(run: Run, seed: int, data: Path) -> TrainConfig:
         ema=EMA,
         precision="fp32",
         device="cpu",
-        steps=MOST_TUNED if tuning else MOST,
+        steps=run.steps or (MOST_TUNED if tuning else MOST),
         warmup_steps=0 if tuning else WARMUP,
         validate_steps=between,
         patience=WAIT // between,
@@ -92,11 +120,10 @@ def settings(run: Run, seed: int, data: Path) -> TrainConfig:
 
 def model(decoder: dict[str, Any]) -> UniTalkerConfig:
     """Our small encoder with a decoder; identities and heads come from the data."""
-    ours = decoder["kind"] == "tcn"
     return UniTalkerConfig.parse(
         {
             "encoder": {"kind": "mini", "width": 128},
-            "adaptor": "after_decoder" if ours else "after_encoder",
+            "adaptor": ADAPTORS.get(decoder["kind"], "after_encoder"),
             "grid": "clock",
             "decoder": decoder,
             "identities": (),

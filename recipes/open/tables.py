@@ -14,7 +14,18 @@ from unitalker.data.open_deal import SETS
 
 Figures = dict[str, dict[str, dict[int, float]]]
 """Run → set → seed → LVE."""
-ROWS = ("single", "all", "tuned", "without", "faceformer", "parallel")
+ROWS = (
+    "single",
+    "all",
+    "tuned",
+    "longer",
+    "without",
+    "faceformer",
+    "parallel",
+    "codetalker",
+    "selftalk",
+    "facediffuser",
+)
 """Beginnings of run names, in the order of the table."""
 
 

@@ -52,7 +52,7 @@ def do(run: Run, seed: int, data: Path, root: Path) -> None:
         "val": trainer.best.score,
         "train_s": round(time.time() - begun, 1),
         "card": json.loads((data / "card.json").read_text())["made_from"],
-        "test": _test(folder / "best", run, data),
+        "test": _test(folder / "best", run, data) if run.hears else {},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path, DataError) as draft:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from unitalker.cli.bench import SET
+from unitalker.cli.evaluate import PARTIAL
 from unitalker.cli.progress import bar
 from unitalker.cli.train import STOPPED, changed
 from unitalker.errors import ConfigError
@@ -92,7 +93,7 @@ def command(name: str) -> Callable[..., int]:
 
 
 def carry_out(name: str, choices: Choices) -> int:
-    """Make a table, or all. Gives 0, or 3 where Ctrl-C or SIGTERM stopped it: the same command goes on."""
+    """Make a table, or all. Gives 0, 1 where some of all could not be made, or 3 where Ctrl-C or SIGTERM stopped it: the same command goes on."""
     scale, seeds = _scale(choices), _seeds(choices.seeds)
     if choices.output.exists() and not choices.output.is_dir():
         raise ConfigError(f"{choices.output} is a file; give a folder for the bench.")
@@ -116,7 +117,7 @@ def carry_out(name: str, choices: Choices) -> int:
         return STOPPED
     for page in written:
         print(page.read_text(encoding="utf-8") if name != EVERY else os.fspath(page))
-    return 0
+    return PARTIAL if lab.failed else 0
 
 
 def _scale(choices: Choices) -> Scale:

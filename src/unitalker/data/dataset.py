@@ -181,6 +181,7 @@ def open_dataset(folder: str | Path, *, strict: bool = True) -> Dataset:
         return sharded(Path(folder), data)
     made = from_manifest(Path(folder), data)
     if strict:
+        _check_names(made)
         for clip in made.clips:
             _check_inside(made.folder, clip)
     return made
@@ -240,6 +241,16 @@ def from_manifest(folder: Path, data: dict[str, Any]) -> Dataset:
     plain = {k: _tuples(v) for k, v in data.items() if k in known and k != "clips"}
     extra = {k: v for k, v in data.items() if k not in known and k not in ("format", "version")}
     return Dataset(folder=folder, clips=clips, extra=extra, **plain)
+
+
+def _check_names(dataset: Dataset) -> None:
+    """Raises DataError for a dataset or a clip whose name cannot be part of a file's."""
+    for what, name in (("name", dataset.name), *(("clip", clip.id) for clip in dataset.clips)):
+        if not isinstance(name, str) or not name.strip() or name.startswith(".") or set(name) & set("/\\\0"):
+            raise DataError(
+                f"{dataset.folder}/dataset.json: the {what} {name!r} cannot be part of a file's name; it must not be empty, "
+                "begin with a dot or have slashes in it."
+            )
 
 
 def _check_inside(folder: Path, clip: Clip) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from unitalker.errors import DataError
 from unitalker.evaluation.metrics import LAGS, best_lag, loudness, pooled_correlation, sample_at
-from unitalker.evaluation.metrics.phones import AFTER, BEFORE
+from unitalker.evaluation.metrics.phones import AFTER, BEFORE, CLOSED, WIDE, heard, largest, within
 from unitalker.motion import Motion, by_name
 from unitalker.rig.lips import lip_gap
 from unitalker.rig.rig import Rig
@@ -26,7 +26,6 @@ BILABIAL_STARTS, BILABIAL_ENDS = frozenset(_STARTS.split()), frozenset("m")
 OPEN_VOWELS = frozenset(_OPEN.split())
 START_WINDOW = (-0.100, 0.100)  # seconds around the start of a word that begins with closed lips
 END_WINDOW = (-0.140, 0.060)  # seconds around the end of a word that ends with closed lips
-CLOSED, OPEN, LARGE = 0.20, 0.30, 95.0  # shares of the clip's 95th percentile gap
 
 
 @dataclass(frozen=True)
@@ -108,21 +107,23 @@ def channel_correlations(cases: Sequence[Case], names: Sequence[str], lag: float
 def word_scores(gap: np.ndarray, fps: float, words: Sequence[Word]) -> dict[str, tuple[int, int]]:
     """{"closure": (met, words), "open": (met, words)} of one clip's lip gap (T,).
 
-    Closure: the gap falls under 20 % of the clip's 95th percentile in the window of a bilabial. Open: it
-    exceeds 30 % somewhere in the middle half of a word with an open vowel.
+    Closure: the gap falls to 20 % of the clip's 95th percentile in the window of a bilabial. Open: it exceeds
+    30 % somewhere in the middle half of a word with an open vowel. Words after the last frame are not counted.
     """
-    times, large = np.arange(len(gap)) / fps, np.percentile(gap, LARGE)
+    times, large = np.arange(len(gap)) / fps, largest(gap)
     met = {"closure": [0, 0], "open": [0, 0]}
     for start, end, word in words:
+        if not heard(start, end, len(gap), fps):
+            continue
         if word in BILABIAL_STARTS or word in BILABIAL_ENDS:
             at, window = (start, START_WINDOW) if word in BILABIAL_STARTS else (end, END_WINDOW)
-            seen = gap[_within(times, at + window[0], at + window[1])]
-            met["closure"][0] += bool(seen.min() < CLOSED * large)
+            seen = within(gap, times, at + window[0], at + window[1])
+            met["closure"][0] += bool(seen.min() <= CLOSED * large)
             met["closure"][1] += 1
         if word in OPEN_VOWELS:
             quarter = (end - start) / 4
-            seen = gap[_within(times, start + quarter, end - quarter)]
-            met["open"][0] += bool(seen.max() > OPEN * large)
+            seen = within(gap, times, start + quarter, end - quarter)
+            met["open"][0] += bool(seen.max() > WIDE * large)
             met["open"][1] += 1
     return {name: (hit, count) for name, (hit, count) in met.items()}
 
@@ -186,13 +187,6 @@ def lip_errors(cases: Sequence[Case], gauge: LipGauge, lag: float = 0.0) -> dict
 def rest_jaw(motions: Mapping[str, Motion]) -> dict[str, float]:
     """Mean jawOpen of each motion made from a sound without speech (silence, noise, music); 0 is closed."""
     return {name: float(motion.channel("jawOpen").mean()) for name, motion in motions.items()}
-
-
-def _within(times: np.ndarray, start: float, end: float) -> np.ndarray:
-    inside = (times >= start - 1e-6) & (times <= end + 1e-6)
-    if not inside.any():
-        inside[np.argmin(np.abs(times - (start + end) / 2))] = True
-    return inside
 
 
 def _one_fps(cases: Sequence[Case]) -> float:

@@ -43,11 +43,15 @@ class Track:
 
 
 class Source(Protocol):
-    """What predicts. `name` is told in reports; `notes` grows with what was decided."""
+    """What predicts. `name` is told in reports."""
 
     name: str
     facts: dict[str, Any]
-    notes: list[str]
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on what was decided so far."""
+        ...
 
     def annotation(self, dataset: Dataset) -> Annotation | None:
         """The annotation that it predicts a dataset in, None where it brings none."""
@@ -188,7 +192,7 @@ class FromFolder:
             raise DataError(f"There is no folder of predictions {folder}.")
         self.name, self.folder = folder.name, folder
         self.facts: dict[str, Any] = {"predictions": str(folder)}
-        self.notes: list[str] = []
+        self._alone: list[str] = []
         self._listed: dict[Path, dict[str, dict[str, Path]]] = {}
         if not any(folder.glob("*.npy")) and not any(folder.glob("*/*.npy")):
             raise DataError(
@@ -207,15 +211,29 @@ class FromFolder:
                 found.setdefault(clip, {})[who] = path
         return self._listed[folder]
 
+    @property
+    def notes(self) -> list[str]:
+        """See Source."""
+        if not self._alone:
+            return []
+        return [
+            f"{len(self._alone)} sequences, such as {self._alone[0]}, have one file without a condition, which stands for "
+            f"all styles that the rule asks for: they are no average over them."
+        ]
+
     def annotation(self, dataset: Dataset) -> None:
         """A folder brings no annotation; the dataset's is taken."""
         return
 
     def styles(self, dataset: Dataset, clip: Clip, rule: str, training: Sequence[str]) -> list[str]:
-        """See Source.styles. A file without a condition stands for any rule."""
+        """See Source.styles. A file without a condition stands for any rule; that is noted where it is one of several."""
         there = self._files(dataset).get(clip.id, {})
         wanted = {OWN: [clip.subject], PIVOT: [PIVOT], TRAINING: list(training)}.get(rule, [rule])
-        return [""] if "" in there and not set(wanted) & set(there) else wanted
+        if "" not in there or set(wanted) & set(there):
+            return wanted
+        if len(wanted) > 1:
+            self._alone.append(clip.id)
+        return [""]
 
     def track(self, dataset: Dataset, clip: Clip, style: str, face: Face, fps: float) -> Track:
         """See Source.track. Raises DataError for a missing file and for what cannot be such a prediction."""

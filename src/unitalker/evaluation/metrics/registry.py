@@ -143,7 +143,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "closure", "bilabial closure recall", "share", OPENING, "phones", "higher",
-        "share of p, b and m during which (±40 ms) the opening over that at rest falls under 20 % of the clip's 95th "
+        "share of p, b and m during which (±40 ms) the opening over that at rest falls to 20 % of the clip's 95th "
         "percentile", "after visual-speech papers; the windows are this project's", "closure",
     ),
     Metric(

@@ -55,8 +55,8 @@ class Side:
     def add(self, motion: np.ndarray) -> None:
         """Take displacements (n, V, 3), which follow those before."""
         self._add_speed(motion)
-        lips = motion if self.regions.lips is None else motion[:, self.regions.lips]
-        self._add_jerk(lips)
+        if self.regions.lips is not None:
+            self._add_jerk(motion[:, self.regions.lips])
         if self.regions.upper_face is not None:
             self._add_upper(squared_norms(motion[:, self.regions.upper_face]))
         if self.regions.pair is not None and self.rest is not None:
@@ -179,8 +179,9 @@ class ClipMeter:
         out = {name: np.array([v, frames * styles]) for name, v in self._sums.items() if name != "rest"}
         if resting is not None:
             out["over_rest"] = np.array([self._sums["lve"], resting])
-        out["jitter"] = np.sum([side.jerks for side in self.predictions], axis=0)
-        out["jitter_truth"] = self.truth.jerks * styles
+        if self.regions.lips is not None:
+            out["jitter"] = np.sum([side.jerks for side in self.predictions], axis=0)
+            out["jitter_truth"] = self.truth.jerks * styles
         for side in self.predictions:
             for name, values in self._of(side, phones).items():
                 out[name] = out.get(name, 0.0) + values

@@ -17,7 +17,7 @@ from unitalker.files import atomic
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["AMBER", "BLUE", "GREY", "INK", "RED", "TEAL", "Canvas", "check_installed", "styled"]
+__all__ = ["AMBER", "BLUE", "GREY", "INK", "RED", "TEAL", "Canvas", "check_installed", "literal", "styled"]
 
 INK, GREY = "#202124", "#8a8f98"
 BLUE, RED, AMBER, TEAL = "#3b82c4", "#d9534f", "#d99a2b", "#2a9d8f"
@@ -81,6 +81,12 @@ def styled(draw: Callable[P, Canvas]) -> Callable[P, Canvas]:
             return draw(*given, **named)
 
     return drawn
+
+
+def literal(words: str) -> str:
+    """Words of any origin as a label: no formulas are read in them, and a first underscore does not hide them."""
+    plain = "".join(c if c.isprintable() else "·" for c in words)
+    return (" " if plain.startswith("_") else "") + plain.replace("$", r"\$")
 
 
 class Canvas:

@@ -10,7 +10,7 @@ import numpy as np
 
 from unitalker.errors import DataError
 from unitalker.evaluation.metrics.phones import BILABIALS, LABIODENTALS, OPEN, SILENCE, Timed, phone_class
-from unitalker.evaluation.plots.canvas import AMBER, BLUE, GREY, INK, RED, TEAL, Canvas, styled
+from unitalker.evaluation.plots.canvas import AMBER, BLUE, GREY, INK, RED, TEAL, Canvas, literal, styled
 
 SHOWN_S = 6.0
 """Seconds of a clip that are drawn: of a longer one those in which the captured mouth moves most."""
@@ -74,7 +74,7 @@ def openings(shown: Opening, seconds: float = SHOWN_S) -> Canvas:
                 times, rows.min(0)[part], rows.max(0)[part], color=colour, alpha=0.2, linewidth=0
             )
         label = name if len(rows) == 1 else f"{name}, mean of {len(rows)} styles"
-        axes.plot(times, rows.mean(0)[part], color=colour, linewidth=1.4, label=label)
+        axes.plot(times, rows.mean(0)[part], color=colour, linewidth=1.4, label=literal(label))
     axes.set(
         ylabel=f"opening, {shown.unit}",
         xlim=(times[0], times[0] + length / shown.fps),
@@ -179,7 +179,9 @@ def efficiency(
     for (name, values), colour in zip(errors.items(), cycle(SERIES), strict=False):
         if len(values) != len(x):
             raise DataError(f"{name} has {len(values)} points, the amounts of data are {len(x)}.")
-        axes.plot(x, np.asarray(values, float)[order], color=colour, marker="o", markersize=4, label=name)
+        axes.plot(
+            x, np.asarray(values, float)[order], color=colour, marker="o", markersize=4, label=literal(name)
+        )
     if rest is not None:
         axes.axhline(rest, color=GREY, linestyle="--", linewidth=1, label="a resting face")
     axes.set_xscale("log", base=2)

@@ -25,7 +25,7 @@ class Part:
     the one that published figures are of. split: the manifest's, or what `split_of` gives for a clip. fps: frames a second
     that are compared, None for the dataset's. unit, size, unit_about: the unit of lengths,
     how much of the annotation's unit it is, and what it is.
-    sequences, frames: published counts. absent: sequences that no copy has. masks: by region. subjects: published training
+    sequences, frames: expected counts; counted_by: who says so. absent: sequences that no copy has. masks: by region. subjects: published training
     subjects, for datasets without training clips.
     """
 
@@ -40,6 +40,7 @@ class Part:
     unit_about: str = ""
     sequences: int | None = None
     frames: int | None = None
+    counted_by: str = "published"
     absent: tuple[str, ...] = ()
     masks: dict[str, Mask] = field(default_factory=dict)
     subjects: tuple[str, ...] = ()

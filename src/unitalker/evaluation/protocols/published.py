@@ -33,6 +33,10 @@ _MULTIFACE_MASKS = {
         "2593d43e222472e8761d4075786679f3efd7efa427709a97a761f0e44eabdcc0",
     ),
 }
+_TALKER_MESH_MASKS = {
+    "lips": Mask("UniTalker's own list for Multiface (FaceDiffuser's has 1035)", 926),
+    "upper_face": Mask("UniTalker gives none; FaceDiffuser's data/multiface/regions/fdd.txt has 1529"),
+}
 _PAPER_MASKS = {
     "lips": Mask("UniTalker's resources, 02_flame_mouth_idx.npy", 107),
     "upper_face": Mask("UniTalker's list for VOCASET, of 1017 vertices (804 without the eyes)", 1017),
@@ -95,26 +99,34 @@ def _vocaset(name: str, way: str, masks: dict[str, Mask]) -> Part:
     )
 
 
-def _multiface(name: str) -> Part:
+def _multiface(name: str, masks: dict[str, Mask], sequences: int | None = None) -> Part:
     return Part(
         name,
         keys=("multiface", "syn-d2", "d2"),
         annotation=multiface_facts.EXPECTED.annotation,
         fps=multiface_facts.EXPECTED.fps,
         unit="m",
-        sequences=multiface_facts.EXPECTED.clips["test"],
-        masks=_MULTIFACE_MASKS,
+        sequences=sequences,
+        masks=masks,
     )
 
 
 def _numbers(name: str, keys: tuple[str, ...], annotation: str, sequences: int | None = None) -> Part:
-    return Part(name, keys=keys, annotation=annotation, fps=30.0, sequences=sequences, masks=_HEAD_MASKS)
+    return Part(
+        name,
+        keys=keys,
+        annotation=annotation,
+        fps=30.0,
+        sequences=sequences,
+        counted_by="by `unitalker data import`",
+        masks=_HEAD_MASKS,
+    )
 
 
 BENCH = (
     _biwi("D0 BIWI", "test"),
     _vocaset("D1 VOCASET", "unitalker", _PAPER_MASKS),
-    _multiface("D2 Multiface"),
+    _multiface("D2 Multiface", _TALKER_MESH_MASKS),
     _numbers("D3 3D-ETF HDTF", ("3detf-hdtf", "hdtf", "syn-d3", "d3"), "3DETF_blendshape_weight"),
     _numbers(
         "D4 3D-ETF RAVDESS",
@@ -161,7 +173,7 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol(
             "multiface",
             "Multiface: every subject's last five sentences, 46–50",
-            (_multiface("Multiface"),),
+            (_multiface("Multiface", _MULTIFACE_MASKS, multiface_facts.EXPECTED.clips["test"]),),
             OWN,
             "FaceDiffuser's split; UniTalker's 8 : 1 : 1 of 612 sequences is not published",
         ),

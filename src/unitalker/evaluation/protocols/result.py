@@ -45,7 +45,8 @@ class Sequence:
 @dataclass(frozen=True)
 class Figure:
     """One figure of a part. value: pooled as its metric says; clip_mean: mean of the sequences' own figures; low, high: the
-    95 % interval of the value over sequences; count: the frames (of all styles), sequences or phones that it is of."""
+    95 % interval of the value over sequences; sequences, frames: those that have it; count: the frames (of all styles),
+    sequences or phones that it is a mean of."""
 
     metric: Metric
     unit: str
@@ -53,6 +54,8 @@ class Figure:
     clip_mean: float
     low: float
     high: float
+    sequences: int
+    frames: int
     count: int
 
 
@@ -92,7 +95,8 @@ class PartResult:
             having = [i for i, one in enumerate(self.sequences) if metric.sums in one.sums]
             if not having:
                 continue
-            rows = np.stack([self.sequences[i].sums[metric.sums] for i in having])
+            ours = [self.sequences[i] for i in having]
+            rows = np.stack([one.sums[metric.sums] for one in ours])
             used = drawn[:, having] if len(having) < len(self.sequences) else drawn
             alone = metric.fold(rows)
             low, high = interval(rows, metric.fold, used)
@@ -100,9 +104,8 @@ class PartResult:
             value = float(metric.fold(rows.sum(0)))
             mean = float(known.mean()) if len(known) else math.nan
             if math.isfinite(value):
-                found.append(
-                    Figure(metric, self.unit_of(metric), value, mean, low, high, self._count(metric, rows))
-                )
+                counts = len(ours), sum(one.frames for one in ours), _count(metric, ours, rows)
+                found.append(Figure(metric, self.unit_of(metric), value, mean, low, high, *counts))
         return found
 
     def phone_classes(self) -> list[ClassFigure]:
@@ -122,11 +125,6 @@ class PartResult:
     def unit_of(self, metric: Metric) -> str:
         """The metric's unit in words."""
         return metric.unit.format(u=self.unit)
-
-    def _count(self, metric: Metric, rows: np.ndarray) -> int:
-        if metric.pooling == "correlation" or metric.sums == "over_rest":
-            return sum(one.frames * len(one.styles) for one in self.sequences)
-        return round(float(rows[:, 1].sum()))
 
     def mask_of(self, metric: Metric) -> MaskUsed | None:
         """The mask of a metric, None for all vertices and for numbers."""
@@ -157,8 +155,8 @@ class PartResult:
             "unit": figure.unit,
             "interval": None if single else [figure.low, figure.high],
             "clip_mean": figure.clip_mean,
-            "frames": self.facts["frames"],
-            "sequences": len(self.sequences),
+            "frames": figure.frames,
+            "sequences": figure.sequences,
             "count": figure.count,
             "pooling": metric.pooling,
             "mask": metric.region or "all",
@@ -251,9 +249,16 @@ def _told(part: PartResult) -> Iterator[str]:
         yield f"  left out: {line}"
 
 
+def _count(metric: Metric, sequences: list[Sequence], rows: np.ndarray) -> int:
+    """What a figure of these sequences, with these sums (S, k), is a mean of."""
+    if metric.pooling == "correlation" or metric.sums == "over_rest":
+        return sum(one.frames * len(one.styles) for one in sequences)
+    return round(float(rows[:, 1].sum()))
+
+
 def _counted(what: str, facts: Mapping[str, Any]) -> str:
     due = facts[f"expected_{what}"]
-    return f"{what}: {facts[what]}" + ("" if due is None else f" (published: {due})")
+    return f"{what}: {facts[what]}" + ("" if due is None else f" ({facts['expected_by']}: {due})")
 
 
 def _cell(metric: Metric, sums: Mapping[str, np.ndarray]) -> str:

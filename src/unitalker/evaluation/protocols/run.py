@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from unitalker.data.dataset import Clip, Dataset
-from unitalker.errors import AnnotationError, DataError, ModelError, UniTalkerError
+from unitalker.errors import AnnotationError, ConfigError, DataError, ModelError, UniTalkerError
 from unitalker.evaluation.captured import phones_of_words
 from unitalker.evaluation.faces import face_of, mask_hash, truth
 from unitalker.evaluation.metrics.mouth import Pair, inner_lips, moments
@@ -20,6 +20,7 @@ from unitalker.evaluation.metrics.streams import ClipMeter, Maps, Regions, block
 from unitalker.evaluation.predictions import RULES, Source, Track
 from unitalker.evaluation.protocols import matched
 from unitalker.evaluation.protocols.base import Part, Protocol
+from unitalker.evaluation.protocols.counts import count_differences, length_differences
 from unitalker.evaluation.protocols.kept import Kept
 from unitalker.evaluation.protocols.result import MaskUsed, PartResult, Result
 from unitalker.evaluation.protocols.result import Sequence as Row
@@ -28,16 +29,19 @@ Progress = Callable[[int, int], None]
 LOOKED_AT = 8
 """Clips, of all splits, whose motion tells where the mouth opens."""
 LOOKED_FRAMES = 64
+NOT_GIVEN = "Not given, so in none of the figures"
 OF_LIPS = frozenset(metric.sums for metric in METRICS if metric.region in (LIPS, OPENING, JAW))
-OTHER_RATE, DOUBTFUL = 1.4, 0.1
-"""A prediction that is longer or shorter by more than the first has another frame rate; all of them together by more than
-the second may have one, which is told."""
+OTHER_RATE = 1.4
+"""A prediction that is longer or shorter by more has another frame rate."""
 
 
 @dataclass(frozen=True)
 class Options:
     """What a user may say. regions: folder of index lists. flame: file of a FLAME model. identity: a rule or a name in
-    place of the protocol's. lips: measures of the lips alone, without meshes. keep: also what pictures need."""
+    place of the protocol's. lips: measures of the lips alone, without meshes. keep: also what pictures need.
+
+    Raises ConfigError for a seed below 0.
+    """
 
     regions: Path | None = None
     flame: Path | None = None
@@ -45,6 +49,10 @@ class Options:
     seed: int = 0
     lips: bool = False
     keep: bool = False
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError(f"--seed takes a whole number from 0, not {self.seed}.")
 
 
 def run(
@@ -78,7 +86,7 @@ def run(
         raise problems[0]
     notes, given = list(source.notes), [part for part, _ in pairs]
     if absent := [part.name for part in protocol.parts if not protocol.each and part not in given]:
-        notes.append(f"Not given, so in none of the figures: {', '.join(absent)}.")
+        notes.append(f"{NOT_GIVEN}: {', '.join(absent)}.")
     about = {"predictions of": source.name, **source.facts}
     return Result(protocol, about, parts, notes, [str(fault) for fault in problems])
 
@@ -112,7 +120,7 @@ class _Work:
             self.differences.append(
                 f"predicted as {self.rule}; the protocol's identity is {protocol.identity}."
             )
-        self.clips = self._split()
+        self.split, self.clips = self._split()
         self.step, self.fps = self._rate()
         own = dataset.annotation == part.annotation
         unit = {"unit": part.unit, "size": part.size} if own else {}
@@ -127,14 +135,14 @@ class _Work:
         self.kept = Kept(dataset, self.face, self.regions) if options.keep else None
         self._preparation(own)
 
-    def _split(self) -> list[Clip]:
-        """The clips to measure; of a dataset without test clips under `open`, those for validation."""
+    def _split(self) -> tuple[str, list[Clip]]:
+        """The split and its clips to measure; of a dataset without test clips under `open`, those for validation."""
         clips = self.part.clips(self.dataset)
         if clips:
-            return clips
+            return self.part.split, clips
         if not self.part.keys and (held := self.part.clips(self.dataset, "val")):
             self.differences.append("it has no test clips: measured on val.")
-            return held
+            return "val", held
         have = sorted({clip.split for clip in self.dataset.clips})
         raise DataError(
             f"{self.dataset.name} has no clips of {self.part.name} (split {self.part.split!r}); it has {', '.join(have)}."
@@ -288,11 +296,12 @@ class _Work:
             raise DataError(f"No sequence of {self.dataset.name} could be measured.{why}")
         part, own = self.part, self.dataset.annotation == self.part.annotation
         frames = sum(row.frames for row in self.rows)
-        self._counts(frames)
+        self.differences += count_differences(part, {c.id for c in self.clips}, len(self.rows), frames)
+        self.differences += length_differences(self.lengths, self.fps)
         facts = {
             "dataset": self.dataset.name,
             "annotation": self.dataset.annotation,
-            "split": part.split,
+            "split": self.split,
             "identity": f"{self.rule} ({RULES[self.rule]})" if self.rule in RULES else self.rule,
             "fps": self.fps,
             "unit": part.unit_about if part.unit_about and own else self.face.unit,
@@ -301,6 +310,7 @@ class _Work:
             "expected_sequences": self.part.sequences,
             "frames": frames,
             "expected_frames": self.part.frames,
+            "expected_by": self.part.counted_by,
         }
         return PartResult(
             self.part.name,
@@ -314,32 +324,6 @@ class _Work:
             self.options.seed,
             self.kept,
         )
-
-    def _counts(self, frames: int) -> None:
-        """Tell counts and lengths that are not as published."""
-        part, there = self.part, len(self.rows)
-        if part.sequences is not None and there != part.sequences:
-            lost = [name for name in part.absent if name not in {c.id for c in self.clips}]
-            none = f" ({', '.join(lost)} exists in no copy)" if lost and there < part.sequences else ""
-            self.differences.append(f"sequences: {there}, published: {part.sequences}{none}.")
-        if part.frames is not None and frames != part.frames:
-            self.differences.append(f"frames: {frames}, published: {part.frames}.")
-        if self.lengths["longer"]:
-            self.differences.append(
-                f"predictions longer than the truth: {self.lengths['longer']}, by {self.lengths['over']} frames together; "
-                "their ends were cut."
-            )
-        if self.lengths["shorter"]:
-            self.differences.append(
-                f"predictions shorter than the truth: {self.lengths['shorter']}, by {self.lengths['cut']} frames together; the "
-                "truth's ends were cut."
-            )
-        share = self.lengths["made"] / max(self.lengths["due"], 1)
-        if abs(share - 1) > DOUBTFUL:
-            self.differences.append(
-                f"predictions have {share:.0%} of the truth's frames: no figure holds if they have another frame rate "
-                f"than {self.fps:g}."
-            )
 
 
 def _blocks(frames: int, size: int) -> Iterator[slice]:

@@ -106,7 +106,7 @@ def _scored(study: str, sheets: Sequence[Mapping[str, Any]], key: Mapping[str, A
                 f"{path} and {sheet['path']} hold the answers of one person to one study; give one of them."
             )
         seen[sheet["rater"]] = sheet["path"]
-        for question, a_preferred in _judgements(sheet):
+        for question, a_preferred in _judgements(sheet, _places(sheet, key)):
             counts[question][0] += a_preferred
             counts[question][1] += 1
     found = tuple(preference(name, n, of) for name, (n, of) in counts.items() if of)
@@ -115,9 +115,23 @@ def _scored(study: str, sheets: Sequence[Mapping[str, Any]], key: Mapping[str, A
     return Score(study, str(key.get("a", "A")), str(key.get("b", "B")), len(seen), found)
 
 
-def _judgements(sheet: Mapping[str, Any]) -> list[tuple[str, bool]]:
-    """(question, whether A was preferred) of every answer of one person."""
-    where = side_of_a(sheet["seed"], sheet["drawn_among"])
+def _places(sheet: Mapping[str, Any], key: Mapping[str, Any]) -> dict[str, str]:
+    """Clip → the side that shows A: as the key says, without one as the sheet's seed does. Raises DataError for a sheet that
+    another page than the key's has saved."""
+    if not key:
+        drawn = side_of_a(sheet["seed"], sheet["drawn_among"])
+        return {clip: drawn[clip] for clip in sheet.get("clips", drawn) if clip in drawn}
+    for name in ("seed", "drawn_among"):
+        if sheet[name] != key[name]:
+            raise DataError(
+                f"{sheet['path']}: its {name} is not that of the study's key, so its sides are not known; it was changed, or "
+                "another page saved it."
+            )
+    return {clip: key["a_is"][clip] for clip in key["clips"]}
+
+
+def _judgements(sheet: Mapping[str, Any], where: Mapping[str, str]) -> list[tuple[str, bool]]:
+    """(question, whether A was preferred) of every answer of one person. where: clip → the side that showed A."""
     out, had = [], set()
     for answer in sheet["answers"]:
         clip, question, side = (answer.get(k) for k in ("clip", "question", "side"))
@@ -141,6 +155,7 @@ def _answers(path: Path) -> dict[str, Any]:
         and isinstance(data.get("rater"), str)
         and type(data.get("seed")) is int
         and _are(data.get("drawn_among"), str)
+        and _are(data.get("clips", []), str)
         and _are(data.get("answers"), dict)
     )
     if not good:
@@ -159,10 +174,18 @@ def _keys(paths: Sequence[Path], required: bool) -> dict[str, dict[str, Any]]:
         if not required and not path.is_file():
             continue
         data = _json(path)
-        if data.get("format") != "unitalker.study" or "a" not in data or "b" not in data:
+        if data.get("format") != "unitalker.study" or not _whole(data):
             raise DataError(f"{path} is not the key of a study, which `study build` writes as {KEY}.")
         found[str(data.get("study"))] = data
     return found
+
+
+def _whole(key: Mapping[str, Any]) -> bool:
+    """Whether a key has all that counting needs."""
+    sides, clips = key.get("a_is"), key.get("clips")
+    named = all(isinstance(key.get(name), str) for name in ("study", "a", "b"))
+    placed = isinstance(sides, dict) and _are(clips, str) and all(sides.get(c) in SIDES for c in clips or ())
+    return named and placed and type(key.get("seed")) is int and _are(key.get("drawn_among"), str)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import unitalker
 from unitalker.config import TrainConfig
-from unitalker.errors import ConfigError, unknown
+from unitalker.errors import ConfigError, UniTalkerError, unknown
 from unitalker.evaluation.published import SETS
 from unitalker.files import atomic
 from unitalker.training.paper import ablated, compared, people, tables, transfer
@@ -96,20 +96,37 @@ def alone(out: Path) -> Iterator[None]:
 def carry_out(lab: Lab, tables: Mapping[str, Table]) -> list[Path]:
     """Make tables and write `<name>.md`, `<name>.json` and their plots into the lab's folder. Returns the Markdown files.
 
-    Raises KeyboardInterrupt where it is asked to stop; what was trained and measured stays.
+    Of several, one that cannot be made is told and the others are made all the same. Raises KeyboardInterrupt where it is
+    asked to stop, what was trained and measured stays; the error of a single table.
     """
-    for make in tables.values():
-        make(lab)
+    planned: dict[str, Table] = {}
+    for name, make in tables.items():
+        with _told(lab, name, len(tables) == 1):
+            make(lab)
+            planned[name] = make
     lab.progress.start()
     head, written = about(lab), []
-    for name, make in tables.items():
+    for name, make in planned.items():
         begun = time.monotonic()
-        lab.skipped.clear()
-        report = make(lab)
-        report.notes += lab.skipped
-        written.append(write(report, lab.out, head))
-        lab.progress.say(f"{name}: {written[-1]}, {time.monotonic() - begun:.0f} s")
+        lab.forget()
+        with _told(lab, name, len(tables) == 1):
+            report = make(lab)
+            report.notes += lab.sentences()
+            written.append(write(report, lab.out, head))
+            lab.progress.say(f"{name}: {written[-1]}, {time.monotonic() - begun:.0f} s")
     return written
+
+
+@contextmanager
+def _told(lab: Lab, name: str, alone: bool) -> Iterator[None]:
+    """While a table is made: what cannot be used becomes a line and an entry of `lab.failed`, unless the table is alone."""
+    try:
+        yield
+    except UniTalkerError as fault:
+        if alone:
+            raise
+        lab.failed[name] = str(fault)
+        lab.progress.say(f"{name} could not be made: {fault}")
 
 
 def write(report: Report, out: Path, head: Sequence[str]) -> Path:

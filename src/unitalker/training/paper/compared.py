@@ -59,11 +59,18 @@ def _form(lab: Lab, preset: str, name: str) -> Run:
 
 def _in_unit(model: dict[str, Any], size: float) -> dict[str, Any]:
     """A baseline's settings for annotations whose numbers are `size` of the published files': the balance of its losses, and
-    its noise, stay the published ones."""
-    kind = model["decoder"]["kind"]
-    weights = dict.fromkeys(("motion_weight", "velocity_weight"), SELFTALK_WEIGHT / size**2)
-    changes = {"selftalk": weights, "facediffuser": {"noise": size}}
-    return model if size == 1 else merged(model, {"decoder": changes.get(kind, {})})
+    its noise, stay the published ones.
+
+    CodeTalker's first stage has the absolute error of the motion beside the quantiser's, which has no unit; its second the
+    squared error beside that of vectors, which have none either.
+    """
+    balance = SELFTALK_WEIGHT / size**2
+    changes: dict[str, dict[str, Any]] = {
+        "selftalk": {"motion_weight": balance, "velocity_weight": balance},
+        "facediffuser": {"noise": size},
+        "codetalker": {"motion_weight": 1 / size**2, "autoencoder": {"quantiser_weight": size}},
+    }
+    return model if size == 1 else merged(model, {"decoder": changes.get(model["decoder"]["kind"], {})})
 
 
 def base(lab: Lab, name: str | None = None) -> Run:
@@ -103,16 +110,20 @@ def _compared(lab: Lab, name: str) -> Grid:
     times = lab.times(f"table2.{name}", {label: (plan, name) for label, plan in plans.items()})
     for label, plan in plans.items():
         cells: dict[str, Cell] = {
-            title: cell(lab.values(plan, name, metric), table, label, title, factors[title])
+            title: cell(
+                lab.values(plan, name, metric), table, label, title, factors[title], lab.comparable(name)
+            )
             for title, metric in METRICS.items()
         }
-        cells["params, M"] = plain(lab.parameters(plan), table, label, "params")
-        cells |= timed(times, table, label, "seconds", "UniTalker-B-[D0-D7]")
+        cells["params, M"] = plain(lab.parameters(plan), table, label, "params", lab.full)
+        cells |= timed(lab, times, table, label, "seconds", "UniTalker-B-[D0-D7]")
         grid.rows[label] = cells
     return grid
 
 
-def timed(times: dict[str, float], table: str, label: str, column: str, reference: str) -> dict[str, Cell]:
+def timed(
+    lab: Lab, times: dict[str, float], table: str, label: str, column: str, reference: str
+) -> dict[str, Cell]:
     """Cells of a row's seconds and of their ratio to another row's, the paper's beside both."""
     known = PUBLISHED.get(table)
     paper = None if known is None else known.at(label, column)
@@ -120,7 +131,7 @@ def timed(times: dict[str, float], table: str, label: str, column: str, referenc
     own = (times[label],) if label in times else ()
     ratio = (times[label] / times[reference],) if label in times and reference in times else ()
     beside = None if paper is None or not other else round(paper / other, 1)
-    return {"seconds": Cell(own, "", paper), "× B": Cell(ratio, "", beside)}
+    return {"seconds": Cell(own, "", paper, lab.full), "× B": Cell(ratio, "", beside, lab.full)}
 
 
 def table10(lab: Lab) -> Report:
@@ -137,14 +148,16 @@ def table10(lab: Lab) -> Report:
         factors = FACTORS.get(TABLES2.get(name, ""), MILLIMETRES)
         for label, plan in rows.items():
             column = f"{printed.get(name, name)} LVE"
-            cells = timed(times, "table10", label, f"{printed.get(name, name)} seconds", "not autoregressive")
+            seconds = f"{printed.get(name, name)} seconds"
+            cells = timed(lab, times, "table10", label, seconds, "not autoregressive")
+            found, known = lab.values(plan, name, "lve"), lab.comparable(name)
             grid.rows[label] = {
-                "LVE": cell(lab.values(plan, name, "lve"), "table10", label, column, factors["LVE"]),
+                "LVE": cell(found, "table10", label, column, factors["LVE"], known),
                 "seconds": cells["seconds"],
                 "× without": cells["× B"],
             }
         report.grids.append(grid)
-    report.notes.append("Seconds are of 10 s of sound on this machine; the paper's on a V100.")
+    report.notes.append("Seconds are of 10 s of sound on this machine; the paper's are on a V100.")
     return report
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from unitalker.evaluation.published import PUBLISHED
 
+ASIDE = "The paper's figures do not compare with these: other recordings, faces or sizes. They are:"
 METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 DRAWN = Callable[[Path], None]
 """Draws a plot into a file."""
@@ -19,11 +20,13 @@ DRAWN = Callable[[Path], None]
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure. values: of every seed, as printed; unit: theirs. paper: the paper's, None where it has none."""
+    """One figure. values: of every seed, as printed; unit: theirs. paper: the paper's, None where it has none; comparable:
+    whether the two compare, being of the same data, faces and sizes."""
 
     values: tuple[float, ...]
     unit: str = ""
     paper: float | None = None
+    comparable: bool = True
 
     @property
     def mean(self) -> float:
@@ -31,8 +34,8 @@ class Cell:
         return statistics.fmean(self.values) if self.values else math.nan
 
     def text(self) -> str:
-        """ "mean ± standard deviation (paper)"."""
-        paper = "" if self.paper is None else f" ({self.paper:g})"
+        """ "mean ± standard deviation (paper)"; the paper's is left out where it does not compare."""
+        paper = "" if self.paper is None or not self.comparable else f" ({self.paper:g})"
         if not self.values:
             return f"–{paper}"
         if not math.isfinite(self.mean):
@@ -52,14 +55,30 @@ class Grid:
     marked: tuple[str, ...] | None = None
 
     def markdown(self) -> str:
-        """The table; units in its head, the paper's figures in brackets."""
+        """The table; units in its head, the paper's figures in brackets, or in a table below where they do not compare."""
         heads = [self._head(column) for column in self.columns]
         lines = [f"### {self.title}", ""] if self.title else []
         lines += [f"| | {' | '.join(heads)} |", "|---" * (len(self.columns) + 1) + "|"]
         for label, cells in self.rows.items():
             texts = [self._marked(column, cells.get(column)) for column in self.columns]
             lines.append(f"| {label} | {' | '.join(texts)} |")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._apart()])
+
+    def _apart(self) -> list[str]:
+        """Lines of the paper's figures that do not compare with ours, where there are any."""
+        rows = {
+            label: {c: one.paper for c, one in cells.items() if one.paper is not None and not one.comparable}
+            for label, cells in self.rows.items()
+        }
+        columns = [column for column in self.columns if any(column in told for told in rows.values())]
+        if not columns:
+            return []
+        lines = ["", ASIDE, "", f"| paper | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+        for label, told in rows.items():
+            if told:
+                texts = [f"{told[column]:g}" if column in told else "" for column in columns]
+                lines.append(f"| {label} | {' | '.join(texts)} |")
+        return lines
 
     def _head(self, column: str) -> str:
         units = {c[column].unit for c in self.rows.values() if column in c and c[column].unit}
@@ -116,15 +135,17 @@ def cell(
     row: str = "",
     column: str = "",
     factor: float = 1.0,
+    comparable: bool = True,
 ) -> Cell:
     """A figure with the paper's of a table, row and column beside it, where there is one.
 
     found: value and unit for each seed; lengths in metres, or parts of them, are printed in metres times the factor.
+    comparable: whether the two compare.
     """
     known = PUBLISHED.get(table)
     paper = None if known is None else known.at(row, column)
     if not found:
-        return Cell((), "", paper)
+        return Cell((), "", paper, comparable)
     unit = next((unit for _, unit in found if unit), "")
     length, power = unit.rstrip("²"), 2 if unit.endswith("²") else 1
     size = METRES.get(length)
@@ -134,13 +155,14 @@ def cell(
         size = 1.0
     values = tuple(value * size**power * factor for value, _ in found)
     told = f"{1 / factor:.0e}".replace("e-0", "e-") if factor != 1 else ""
-    return Cell(values, f"{told} {length}{'²' if power == 2 else ''}".strip() if unit else "", paper)
+    shown = f"{told} {length}{'²' if power == 2 else ''}".strip() if unit else ""
+    return Cell(values, shown, paper, comparable)
 
 
-def plain(values: Sequence[float], table: str = "", row: str = "", column: str = "", unit: str = "") -> Cell:
-    """A figure that is no length."""
+def plain(values: Sequence[float], table: str, row: str, column: str, comparable: bool) -> Cell:
+    """A figure without unit, see `cell`."""
     known = PUBLISHED.get(table)
-    return Cell(tuple(values), unit if values else "", None if known is None else known.at(row, column))
+    return Cell(tuple(values), "", None if known is None else known.at(row, column), comparable)
 
 
 def _digits(value: float) -> str:

@@ -9,25 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from unitalker.animation.animator import Animator
-from unitalker.config import TrainConfig
 from unitalker.data.dataset import Dataset, open_dataset
 from unitalker.errors import AnnotationError, ConfigError, DataError, DivergedError, unknown
 from unitalker.evaluation.predictions import FromModel
 from unitalker.evaluation.protocols import PROTOCOLS
 from unitalker.evaluation.protocols.base import Protocol
-from unitalker.evaluation.protocols.run import Options, run
+from unitalker.evaluation.protocols.run import NOT_GIVEN, Options, run
 from unitalker.evaluation.published import SETS
-from unitalker.files import atomic
 from unitalker.models import checkpoint
 from unitalker.training import recipes
 from unitalker.training.paper.maps import save_maps
 from unitalker.training.paper.progress import Progress
+from unitalker.training.paper.records import check_same_run, check_start, identity_of, kept, write
 from unitalker.training.paper.runs import WEIGHTS, Made, Run, View, clips_seen, recipe_of, train_config
-from unitalker.training.paper.scales import Scale
-from unitalker.training.paper.sets import PARTS, BenchSet
+from unitalker.training.paper.scales import FULL, Scale
+from unitalker.training.paper.sets import GIVEN, PARTS, BenchSet
 from unitalker.training.paper.timing import seconds_of, trainable
 
 Figures = dict[str, dict[str, Any]]
+NAMED = 3
+"""Runs that a remark of an evaluation names, at most."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Lab:
 
     out: folder. sets: from `find_sets`. seeds: every figure is of so many runs. progress: told what is done; while it is
     planning, nothing is trained or measured, only counted. bench: ids of the paper's datasets that are there, where there is
-    none of all. skipped: sentences for what could not be measured.
+    none of all. skipped: sentences for what could not be measured. remarks: (dataset, what the evaluation told of it) → the
+    runs that it was told of. failed: table → why it could not be made.
     """
 
     def __init__(
@@ -66,6 +68,19 @@ class Lab:
                 raise ConfigError(unknown("dataset", name, self.bench))
         self.columns = self.wishes.columns or self.bench
         self.skipped: list[str] = []
+        self.remarks: dict[tuple[str, str], list[str]] = {}
+        self.failed: dict[str, str] = {}
+
+    @property
+    def full(self) -> bool:
+        """Whether models have the paper's sizes."""
+        return self.scale.name == FULL.name
+
+    def comparable(self, name: str) -> bool:
+        """Whether errors on a dataset compare with the paper's: of its recordings, on its mesh, by models of its sizes."""
+        part, given = PARTS.get(name), self.sets[name]
+        alike = part is not None and bool(part.unit) and given.dataset.annotation == part.annotation
+        return self.full and alike and given.kind == GIVEN
 
     def has(self, *names: str) -> bool:
         """Whether all these datasets are there."""
@@ -111,11 +126,12 @@ class Lab:
         folder, sources = self.folder(plan, seed), self._sources(plan)
         recipe = recipe_of(plan, before, list(sources.values()))
         config = train_config(plan, seed, self.scale, sources, recipe)
-        told = _told(config, sources, plan)
+        told = identity_of(config, sources, plan)
         done = folder / "done.json"
         if done.is_file():
             old = json.loads(done.read_text())
-            _check_told(folder, old, told)
+            check_same_run(folder, old, told)
+            check_start(self.folder(plan.start, seed) if plan.start else None, folder)
             if old.get("failed"):
                 raise DivergedError(old["failed"])
             return recipes.result(folder)
@@ -125,11 +141,11 @@ class Lab:
             try:
                 trainer.run(lambda step, figures: report(step / trainer.steps, figures), workers=0)
             except DivergedError as fault:
-                _write(done, told | {"failed": str(fault)})
+                write(done, told | {"failed": str(fault)})
                 raise
             if not trainer.ended:
                 raise KeyboardInterrupt
-            _write(done, told)
+            write(done, told)
         return recipes.result(folder)
 
     def _sources(self, plan: Run) -> dict[str, Dataset]:
@@ -162,33 +178,43 @@ class Lab:
             self.skip(f"{plan.name}, seed {seed}: {fault}")
             return {"diverged": {"value": float("nan")}}
         assert model is not None
-        weights = (model / "model.safetensors").stat().st_mtime
         protocol, dataset = (view.protocol, view.dataset) if view else self.measured(name)
-        asked = {"protocol": protocol.name, "clips": len(dataset.clips), "dataset": dataset.name}
-        if path.is_file() and path.stat().st_mtime > weights:
-            kept = json.loads(path.read_text())
-            if kept["asked"] == asked:
-                return kept["metrics"]
-        self.progress.note(f"measuring {plan.name} on {name}")
-        source = FromModel(Animator(checkpoint.load(model)), plan.name)
-        try:
-            result = run(
-                protocol, [dataset], source, Options(identity=identity, flame=self.wishes.flame, keep=True)
-            )
-        except (AnnotationError, DataError) as fault:
-            self.skip(f"{plan.name} on {name}: {fault}")
-            return {}
-        part = result.parts[0]
-        found = {
-            "asked": asked,
-            "facts": part.facts,
-            "metrics": part.to_dict()["metrics"],
-            "differences": part.differences,
-            "problems": part.problems,
-        }
-        save_maps(part, path.with_suffix(".npz"))
-        _write(path, found)
+        asked = {"protocol": protocol.name, "clips": [c.id for c in dataset.clips], "dataset": dataset.name}
+        found = kept(path, model, asked)
+        if found is None:
+            self.progress.note(f"measuring {plan.name} on {name}")
+            try:
+                found = {"asked": asked} | self._measure(plan, model, protocol, dataset, identity, path)
+            except (AnnotationError, DataError) as fault:
+                self.skip(f"{plan.name} on {name}: {fault}")
+                return {}
+            write(path, found)
+        for told in found["told"]:
+            runs = self.remarks.setdefault((name, told), [])
+            if plan.name not in runs:
+                runs.append(plan.name)
         return found["metrics"]
+
+    def _measure(
+        self,
+        plan: Run,
+        model: Path,
+        protocol: Protocol,
+        dataset: Dataset,
+        identity: str | None,
+        path: Path,
+    ) -> dict[str, Any]:
+        """What the evaluation of a model finds, its maps written beside `path`. told: its notes, differences and problems."""
+        source = FromModel(Animator(checkpoint.load(model)), "the model")
+        options = Options(identity=identity, flame=self.wishes.flame, keep=True)
+        result = run(protocol, [dataset], source, options)
+        part = result.parts[0]
+        save_maps(part, path.with_suffix(".npz"))
+        own = [note for note in result.notes if not note.startswith(NOT_GIVEN)]
+        told = [*own, *part.differences, *(f"left out: {line}" for line in part.problems)]
+        if part.facts["split"] == "val":
+            told.append("its validation clips chose the weights as well, so figures on them are too good.")
+        return {"facts": part.facts, "metrics": part.to_dict()["metrics"], "told": told}
 
     def _figures_path(self, plan: Run, seed: int, name: str, identity: str | None) -> Path:
         whose = f".{identity.replace('/', '-')}" if identity else ""
@@ -233,7 +259,7 @@ class Lab:
             for plan in plans.values():
                 self.train(plan, self.seeds[0])
             return {}
-        folders = {label: self._model(plan) for label, plan in plans.items()}
+        folders = {label: self.model(plan) for label, plan in plans.items()}
         folders = {label: folder for label, folder in folders.items() if folder is not None}
         path = self.out / "figures" / f"seconds.{table}.json"
         newest = max(((f / "model.safetensors").stat().st_mtime for f in folders.values()), default=0.0)
@@ -248,19 +274,21 @@ class Lab:
         }
         found = seconds_of(asked, self.scale.repeats)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, found)
+        write(path, found)
         return found
 
-    def _model(self, plan: Run) -> Path | None:
+    def model(self, plan: Run) -> Path | None:
+        """The model folder of a run's first seed; None while planning, and where its loss became no number, which is noted."""
         try:
             return self.train(plan, self.seeds[0])
-        except DivergedError:
+        except DivergedError as fault:
+            self.skip(f"{plan.name}, seed {self.seeds[0]}: {fault}")
             return None
 
     def parameters(self, plan: Run) -> list[float]:
         """Millions of parameters that train, in all runs that lead to a model by way of weights."""
         chain = [one for one in plan.chain() if one is plan or plan.keep == WEIGHTS]
-        folders = [] if self.progress.planning else [self._model(one) for one in chain]
+        folders = [] if self.progress.planning else [self.model(one) for one in chain]
         found = [trainable(folder) for folder in folders if folder is not None]
         return [sum(found) / 1e6] if len(found) == len(chain) else []
 
@@ -276,27 +304,15 @@ class Lab:
         if text not in self.skipped:
             self.skipped.append(text)
 
+    def forget(self) -> None:
+        """Begin another report."""
+        self.skipped.clear()
+        self.remarks.clear()
 
-def _told(config: TrainConfig, sources: Mapping[str, Dataset], plan: Run) -> dict[str, Any]:
-    """What a run is, wherever its datasets lie: settings, and of each dataset what tells it from others."""
-    data = {n: [d.name, len(d.clips), round(d.seconds(), 3)] for n, d in sources.items()}
-    settings = config.model_dump(mode="json", exclude={"sources", "cards"})
-    start = plan.start.name if plan.start else None
-    return json.loads(json.dumps({"settings": settings, "data": data, "start": start, "keep": plan.keep}))
-
-
-def _check_told(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    """Raises ConfigError where a run that is there is not the one that is asked for."""
-    for part in ("settings", "data"):
-        was, now = old.get(part, {}), new[part]
-        other = [key for key in {**was, **now} if was.get(key) != now.get(key)]
-        if other:
-            raise ConfigError(
-                f"{folder} holds a run with other {part} ({', '.join(sorted(other))}): use another output folder, or remove "
-                "that run."
-            )
-
-
-def _write(path: Path, tree: Any) -> None:
-    with atomic(path) as draft:
-        draft.write_text(json.dumps(tree, indent=1))
+    def sentences(self) -> list[str]:
+        """What a report has to tell besides its figures: what could not be measured, and what evaluations told."""
+        told = []
+        for (name, text), runs in self.remarks.items():
+            more = f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
+            told.append(f"On {name}, {', '.join(runs[:NAMED])}{more}: {text}")
+        return [*self.skipped, *told]

@@ -28,8 +28,8 @@ def table3(lab: Lab) -> Report:
     if name is None:
         report.notes.append(NONE)
         return report
-    ours = lab.train(whole(lab), lab.seeds[0])
-    rivals = {label: lab.train(baseline(lab, preset, name), lab.seeds[0]) for label, preset in RIVALS.items()}
+    ours = lab.model(whole(lab))
+    rivals = {label: lab.model(baseline(lab, preset, name)) for label, preset in RIVALS.items()}
     if ours is None:
         return report
     annotation = lab.sets[name].dataset.annotation
@@ -45,8 +45,13 @@ def table3(lab: Lab) -> Report:
             pair[0].name, pair[1].name = OURS, label
             built = build(pair[0], pair[1], clips, page, look=Look(fps=fps, size=size, seconds=seconds))
             report.notes += [*built.notes, *built.problems]
-        report.texts.append(f"- UniTalker beside {label}: [{label}/index.html](table3/{label}/index.html)")
-    report.grids.append(_answers(lab.wishes.answers, [folder / label / KEY for label in RIVALS]))
+        if (page / KEY).is_file():
+            report.texts.append(
+                f"- UniTalker beside {label}: [{label}/index.html](table3/{label}/index.html)"
+            )
+    report.grids.append(
+        _answers(lab.wishes.answers, [key for label in RIVALS if (key := folder / label / KEY).is_file()])
+    )
     report.notes += [
         f"Both sides show {name}'s face, as the pivot, with the sounds of {audio}. Send index.html to people, keep study.json; "
         "then run the command again with --answers FILES.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from unitalker.evaluation.plots.canvas import Canvas, styled
+from unitalker.evaluation.plots.canvas import Canvas, literal, styled
 from unitalker.evaluation.plots.charts import SERIES
 
 FEW = 12
@@ -54,7 +54,7 @@ def panels(shown: Sequence[Panel], columns: int = 2) -> Canvas:
                 linestyle="--" if line.dashed else "-",
                 marker="o" if len(line.x) < FEW else "",
                 markersize=4,
-                label=line.label,
+                label=literal(line.label),
             )
         if panel.doublings:
             ticks = sorted({x for line in panel.lines for x in line.x})
@@ -63,7 +63,7 @@ def panels(shown: Sequence[Panel], columns: int = 2) -> Canvas:
             axes.minorticks_off()
         if panel.rising:
             axes.set_yscale("log")
-        axes.set(title=panel.title, xlabel=panel.across, ylabel=panel.up)
+        axes.set(title=literal(panel.title), xlabel=panel.across, ylabel=panel.up)
         if panel.lines:
             axes.legend()
     return canvas

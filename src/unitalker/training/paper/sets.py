@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,8 +17,11 @@ from unitalker.errors import DataError
 from unitalker.evaluation.protocols.base import Part
 from unitalker.evaluation.protocols.published import BENCH
 from unitalker.evaluation.published import SETS
+from unitalker.files import atomic
 from unitalker.training.efficiency import with_clips
 
+ENDS = 65536
+"""Bytes of a file's beginning and end that tell it from others."""
 TWIN, OPEN, GIVEN = "synthetic twin", "open benchmark", "given"
 REPEATS = {"D0": 10.0, "D1": 5.0, "D2": 4.0}
 """How often an epoch holds each clip of a dataset, where not once: the paper's factors."""
@@ -72,7 +78,7 @@ def find_sets(data: Sequence[Path], out: Path, sizes: Sizes, say: Say) -> dict[s
 
     data: dataset folders, or folders of them; none: twins, made in out/sets. Vertices get their PCA codes in out/codes, and
     datasets of other splits or frame rates than the paper's what it trains on in out/values, all once. Raises DataError for
-    two datasets of one id and for a folder that is none.
+    two datasets of one id, for a folder that is none, and for other recordings than those that `out` was begun with.
     """
     folders = dataset_folders(data) if data else _twins(out / "sets", sizes, say)
     given: dict[str, Dataset] = {}
@@ -82,6 +88,7 @@ def find_sets(data: Sequence[Path], out: Path, sizes: Sizes, say: Say) -> dict[s
         if name in given:
             raise DataError(f"{given[name].folder} and {folder} are both {name}; give one of them.")
         given[name] = dataset
+    _check_same(given, out / "sources.json")
     order = {name: place for place, name in enumerate(SETS)}
     cards: dict[str, Path] = {}
     found = {}
@@ -90,6 +97,34 @@ def find_sets(data: Sequence[Path], out: Path, sizes: Sizes, say: Say) -> dict[s
         codes = _codes(values, out / "codes" / name, cards, sizes.components, say)
         found[name] = BenchSet(name, given[name], values.folder, codes, _kind(given[name]))
     return found
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """SHA-256 of a dataset's manifest and cards, and of the length, beginning and end of every file of motion and sound."""
+    found = hashlib.sha256()
+    cards = sorted(dataset.cards.iterdir()) if dataset.cards else []
+    for path in (dataset.folder / "dataset.json", *cards):
+        found.update(path.read_bytes())
+    for name in (name for clip in dataset.clips for name in (clip.motion, clip.audio) if name):
+        with dataset.open(name) as file:
+            found.update(file.read(ENDS))
+            length = file.seek(0, os.SEEK_END)
+            file.seek(max(0, length - ENDS))
+            found.update(length.to_bytes(8, "little") + file.read())
+    return found.hexdigest()
+
+
+def _check_same(given: Mapping[str, Dataset], path: Path) -> None:
+    """Note what the datasets are; raises DataError where a folder was begun with others of the same ids."""
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    now = {name: fingerprint(dataset) for name, dataset in given.items()}
+    if other := [name for name in now if known.get(name, now[name]) != now[name]]:
+        raise DataError(
+            f"{path.parent} holds work on other recordings, splits or lists of {', '.join(other)} than those of "
+            f"{given[other[0]].folder}: use another output folder."
+        )
+    with atomic(path) as draft:
+        draft.write_text(json.dumps(known | now, indent=1))
 
 
 def _twins(place: Path, sizes: Sizes, say: Say) -> list[Path]:

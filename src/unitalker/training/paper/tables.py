@@ -13,8 +13,9 @@ from unitalker.training.paper.scales import Tree
 FACTORS = {"D0": 1e4}
 """What a dataset's LVE is multiplied by in print, so that it reads as the paper's does (Tab. 5); others by 1e6."""
 UNITS = (
-    "Paper's figures in brackets, in its scaling: D0 in 1e-4 of the prepared data's unit², D1 in 1e-6 m²; it does not tell "
-    "that of the others. Ours are in the unit over each column; figures of weights are on the built-in head."
+    "The paper's figures, in brackets where they compare, are in its scaling: D0 in 1e-4 of the prepared data's unit², D1 in "
+    "1e-6 m²; it does not tell that of the others. Ours are in the unit over each column; figures of weights are on the "
+    "built-in head."
 )
 LARGE = "wav2vec2-large-xlsr-53"
 """Encoder of UniTalker-L."""
@@ -49,7 +50,8 @@ def with_encoder(lab: Lab, name: str) -> Run:
 
 def lve(lab: Lab, plan: Run, name: str, table: str, label: str, identity: str | None = None) -> Cell:
     """The LVE of a run on a dataset, the paper's beside it."""
-    return cell(lab.values(plan, name, "lve", identity), table, label, name, FACTORS.get(name, 1e6))
+    found, factor = lab.values(plan, name, "lve", identity), FACTORS.get(name, 1e6)
+    return cell(found, table, label, name, factor, lab.comparable(name))
 
 
 def by_set(
