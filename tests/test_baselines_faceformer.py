@@ -15,6 +15,7 @@ import slow_baselines as slow
 from slow_decoders import library_layers, settings, slow_mask, slow_positions, stirred
 from unitalker.animation.animator import Animator, load
 from unitalker.animation.roads import frames_due
+from unitalker.annotations.vertices import VertexAnnotation
 from unitalker.cli import main
 from unitalker.config import UniTalkerConfig
 from unitalker.errors import ConfigError, ModelError
@@ -136,10 +137,15 @@ def test_what_can_not_be_is_a_sentence(tmp_path: Path) -> None:
     ("change", "sentence"),
     [
         ({"subjects": ("a", "b")}, "names 2 subjects; .* was trained on 3"),
+        ({"subjects": ("a", "b", "a")}, "names a more than once"),
         ({"templates": "two.npz"}, "the face of 'a' has 6 numbers"),
         ({"config": "other.json"}, "says dataset 'MEAD'; allowed are BIWI"),
         ({"config": "list.json"}, "holds no settings"),
-        ({"lost": "vertice_map.bias"}, "it lacks vertice_map.bias"),
+        ({"lost": "vertice_map.bias"}, r"it lacks vertice_map.bias\.$"),
+        (
+            {"lost": "audio_encoder.encoder.layer_norm.bias"},
+            "layer_norm.bias. If the encoder is not a published one",
+        ),
         ({"more": "surprise"}, "it has the unknown surprise"),
         ({"period": 13}, "positions repeat after 13 frames, neither 25 nor 30"),
         ({"kind": "codetalker"}, "is no CodeTalker checkpoint: learnable_style_emb.weight is missing"),
@@ -179,6 +185,54 @@ def test_pickled_code_in_templates_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="asks for os.system"):
         import_baseline("faceformer", tmp_path / "model.pth", tmp_path / "out", beside)
     assert not (tmp_path / "ran").exists()
+
+
+def test_whose_neutral_face_is_not_their_own_is_told(tmp_path: Path) -> None:
+    """Names of a Python 2 pickle may be bytes; nobody silently wears somebody else's face."""
+    pytest.importorskip("transformers")
+    slow.sound(tmp_path, 0.1)
+    torch.save(slow.faceformer_state(3, 25), tmp_path / "model.pth")
+    faces = {name: np.full(3 * slow.POINTS, k, np.float32) for k, name in enumerate((b"F2", b"F3", b"M3"))}
+    (tmp_path / "templates.pkl").write_bytes(pickle.dumps(faces, protocol=2))
+    given = {"encoder_config": tmp_path / "encoder.json", "templates": tmp_path / "templates.pkl"}
+    for names, told in (
+        ((), "none of s0, s1, s2"),
+        (("F2", "F3", "M4"), "none of M4:"),
+        (("F2", "F3", "M3"), ""),
+    ):
+        beside = Beside(subjects=names, **given)
+        made = import_baseline("faceformer", tmp_path / "model.pth", tmp_path / "out", beside)
+        said = [remark for remark in made.remarks if "has none of" in remark]
+        assert [told in remark and "gets F2's" in remark for remark in said] == ([True] if told else [])
+        animator = load(tmp_path / "out")
+        motion = animator.animate(tmp_path / "clip.wav", identity=(names or ("s0", "s1"))[1])[MESH]
+        assert motion.template is not None and float(np.ravel(motion.template)[0]) == (1.0 if names else 0.0)
+
+
+def test_resources_give_a_known_mesh_its_triangles(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("transformers")
+    slow.sound(tmp_path, 0.5)
+    state, wide = slow.faceformer_state(2, 30), 3 * 5023
+    state |= {"vertice_map.weight": torch.randn(16, wide) / wide, "vertice_map_r.bias": torch.zeros(wide)}
+    state["vertice_map_r.weight"] = torch.randn(wide, 16) / 1000
+    torch.save(state, tmp_path / "model.pth")
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "faces.npz", s0=rng.normal(size=(5023, 3)).astype(np.float32))
+    (tmp_path / "resources" / "obj_template").mkdir(parents=True)
+    rows = ["v 0 0 0"] * 5023 + ["f 1 2 3 4", "f 5021 5022 5023"]
+    (tmp_path / "resources" / "obj_template" / "FLAME_5023_vertices.obj").write_text("\n".join(rows))
+    asked = ["import", str(tmp_path / "model.pth"), "--kind", "faceformer", "-o", str(tmp_path / "out")]
+    asked += ["--encoder-config", str(tmp_path / "encoder.json"), "--templates", str(tmp_path / "faces.npz")]
+    assert main([*asked, "--resources", str(tmp_path / "resources")]) == 0
+    mesh = load(tmp_path / "out").annotations["FLAME_5023_vertices"]
+    assert isinstance(mesh, VertexAnnotation) and mesh.faces is not None
+    assert mesh.faces.tolist() == [[0, 1, 2], [0, 2, 3], [5020, 5021, 5022]]
+    made = ["animate", str(tmp_path / "clip.wav"), "--model", str(tmp_path / "out"), "--identity", "s0"]
+    assert main([*made, "-o", str(tmp_path / "face.glb")]) == 0 and (tmp_path / "face.glb").is_file()
+    assert main([*asked, "--stage1", str(tmp_path / "model.pth")]) == 2
+    assert "--stage1 is for --kind codetalker; faceformer has one stage" in capsys.readouterr().err
 
 
 def test_a_mesh_of_the_release_takes_its_unit(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """`unitalker train` and `evaluate` through the real command line, on a dataset of a few seconds made here."""
 
 import json
+import os
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -274,3 +276,25 @@ def test_amounts_are_told_in_units_that_fit(dataset, lengths, says):
     found = open_dataset(dataset)
     clips = [dataclasses.replace(found.clips[0], seconds=s) for s in lengths]
     assert Source(found, None, clips, PhoneTable()).amount == says
+
+
+def test_a_run_whose_log_nobody_reads_is_saved(dataset, tmp_path):
+    """`2>&1 | tee log` and Ctrl-C: the reader goes first, then the run is asked to stop."""
+    code = (
+        "import os, signal, sys; from unitalker.cli import main; from unitalker.training.trainer import Trainer\n"
+        "step = Trainer._train_step\n"
+        "def stopped(self, batches):\n"
+        "    step(self, batches)\n"
+        "    os.kill(os.getpid(), signal.SIGINT) if self.step == 2 else None\n"
+        "Trainer._train_step = stopped\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    run = tmp_path / "run"
+    argv = ["train", "--data", str(dataset), "-o", str(run), "--set", "log_steps=1", *sets(*SMALL)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    told = subprocess.run([sys.executable, "-c", code, *argv], stdout=writer, stderr=writer)
+    os.close(writer)
+    assert told.returncode == 3 and (run / "checkpoint.pt").is_file() and (run / "model").is_dir()
+    assert main(["train", "-o", str(run)]) == 0
+    assert json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 4

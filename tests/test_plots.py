@@ -16,7 +16,7 @@ from unitalker.evaluation import metrics
 from unitalker.evaluation.metrics.phones import CLASSES, classes_of_frames, lve_by_class, phone_class
 from unitalker.evaluation.plots import charts
 from unitalker.evaluation.plots.colours import STOPS, Scale, colours
-from unitalker.evaluation.plots.heads import Mesh, View, sheet, turn_of
+from unitalker.evaluation.plots.heads import PAPER, Mesh, View, sheet, turn_of
 from unitalker.evaluation.predictions import FromModel
 from unitalker.evaluation.protocols import find_protocol
 from unitalker.evaluation.protocols.run import Options, run
@@ -108,6 +108,18 @@ def test_maps_of_another_mesh_and_heads_without_extent_are_refused() -> None:
         View(Mesh(SQUARE, TWO), 32).draw(np.zeros(5), UNIT)
     with pytest.raises(DataError, match="without extent"):
         View(Mesh(np.zeros((4, 3)), TWO))
+
+
+def test_a_sheet_leaves_places_empty_and_tells_where_colours_end() -> None:
+    rng = np.random.default_rng(0)
+    mesh = Mesh(rng.normal(size=(500, 3)).astype(np.float32), None, "")
+    values = np.linspace(0, 1, 500)
+    view = View(mesh, 64)
+    picture = np.asarray(sheet(view, [("a", "m", {"x": None, "y": values})], ends=[0.25]))
+    assert (picture[26:90, :64] == PAPER).all() and not (picture[26:90, 64:] == PAPER).all()
+    whole = np.asarray(sheet(view, [("a", "m", {"x": None, "y": np.minimum(values, 0.25)})], ends=[0.25]))
+    assert (picture[26:90] == whole[26:90]).all()
+    assert (picture[90:] != whole[90:]).any()  # "largest 1" stands beside the scale
 
 
 def test_a_sheet_shows_any_number_of_predictions() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from evaluation_sets import FPS, LIPS, Knowing, make_set, motion, template, toy
+from evaluation_sets import FPS, LIPS, UPPER, Knowing, make_set, motion, template, toy
 from unitalker.annotations.blendshapes import BlendshapeAnnotation
 from unitalker.annotations.flame import FLAME_NAMES
 from unitalker.annotations.layouts import layout
@@ -151,7 +151,7 @@ def test_every_training_style_is_averaged_and_missing_files_are_named(
     gone[0].unlink()
     assert main(command) == 1
     seen = capsys.readouterr()
-    assert f"left out: {gone[0].name} is missing." in seen.out and "Partly measured: 1 left out" in seen.err
+    assert f"left out: {gone[0].name} is missing" in seen.out and "Partly measured: 1 left out" in seen.err
     for path in gone[1:]:
         path.rename(path.with_name(f"other_{path.name}"))
     assert main(command) == 2
@@ -164,9 +164,11 @@ def test_every_training_style_is_averaged_and_missing_files_are_named(
         (lambda real, face: real - face, "not displacements"),
         (lambda real, face: 0.2 * real, r"0.20\d times as large"),
         (lambda real, face: real[:, :-3], r"has the shape \(22, 70107\)"),
-        (lambda real, face: np.where(real == real[3, 7], np.nan, real), "NaN or infinite numbers in frames 0 to"),
+        (lambda real, face: np.where(real == real[3, 7], np.nan, real), "as F2 has NaN or infinite numbers in frame 3"),
         (lambda real, face: np.repeat(real, 3, 0), "has 66 frames where 22 are due at 25 fps; it has another"),
         (lambda real, face: real.astype(str), "holds no numbers"),
+        (lambda real, face: real.reshape(22, -1, 3).transpose(0, 2, 1), r"has the shape \(22, 3, 23370\)"),
+        (lambda real, face: real.reshape(22, -1, 3)[:, ::-1], "Their order is another, or the face stands elsewhere"),
     ],
 )  # fmt: skip
 def test_files_that_cannot_be_such_predictions_are_refused(
@@ -267,7 +269,7 @@ def test_a_model_is_measured_as_whom_the_rule_says(toys: tuple[Path, dict[str, n
 
 def test_identities_that_a_model_lacks_are_told(toys: tuple[Path, dict[str, np.ndarray]]) -> None:
     by_subject = measured(toys, Knowing(toys[1], toy(), {"elsewhere/a": 1.0, "pivot": 0.0}))
-    assert by_subject.notes == [
+    assert by_subject.notes[1:] == [
         "knowing was trained on elsewhere, not on toys: subjects are predicted as those of the same names there.",
         "knowing does not know b of toys: predicted as the pivot.",
     ]
@@ -352,7 +354,10 @@ def test_weights_move_the_built_in_head(tmp_path: Path) -> None:
     assert found["jaw_r"]["value"] == pytest.approx(1.0) and found["lve"]["unit"] == "mm²"
     assert found["lve_over_rest"]["value"] == pytest.approx(0.25, rel=1e-4)
     assert found["ufve"]["value"] == pytest.approx(0.0, abs=1e-5)
-    assert result.parts[0].differences == ["it has no test clips: measured on val."]
+    assert result.parts[0].differences == [
+        "it has no test clips: measured on val.",
+        "the upper face of the captured motion rests: UFVE and FDD say nothing.",
+    ]
 
 
 def test_truth_that_is_stored_as_codes(tmp_path: Path) -> None:
@@ -400,6 +405,44 @@ def test_lips_alone_are_the_same_figures(tmp_path: Path, corpus: Path) -> None:
         ]
         for metric, entry in few["metrics"].items():
             assert entry["value"] == pytest.approx(whole["metrics"][metric]["value"], rel=1e-4), metric
+
+
+def test_speakers_that_a_model_knows_from_elsewhere_are_told(
+    toys: tuple[Path, dict[str, np.ndarray]],
+) -> None:
+    """Recordings of theirs may be among those it was trained on; several of one name are not guessed between."""
+    factors = {"other/a": 1.0, "more/a": 0.5, "other/b": 1.0, "pivot": 0.0}
+    result = measured(toys, Knowing(toys[1], toy(), factors), "own")
+    notes = " ".join(result.notes)
+    assert "trained on speakers of the same names (other/a, more/a, other/b), but not on toys" in notes
+    assert "several identities called a (other/a, more/a), none of toys" in notes
+    styles = {row.subject: row.styles for row in result.parts[0].sequences}
+    assert styles["a"] == ("pivot",) and styles["b"] == ("other/b",)
+    own = measured(toys, Knowing(toys[1], toy(), {"toys/a": 1.0, "toys/b": 1.0, "pivot": 0.0}), "own")
+    assert not any("same names" in note for note in own.notes)
+
+
+def test_files_that_are_not_measured_are_counted(
+    toys: tuple[Path, dict[str, np.ndarray]], tmp_path: Path
+) -> None:
+    for name, moved in toys[1].items():
+        np.save(tmp_path / f"{name}.npy", moved + template().reshape(-1))
+    np.save(tmp_path / "nobody_condition_x.npy", np.zeros(3))
+    result = run(find_protocol("open"), [open_dataset(toys[0])], FromFolder(tmp_path))
+    assert any("such as nobody_condition_x.npy, are of no sequence" in note for note in result.notes)
+
+
+def test_a_resting_upper_face_is_told(tmp_path: Path) -> None:
+    moved = motion(20, np.random.default_rng(1)).reshape(20, -1, 3)
+    for still in (False, True):
+        moved[:, UPPER] *= not still
+        values = moved.reshape(20, -1)
+        made = make_set(tmp_path / str(still), {"one": ("s", "test", values)})
+        source = FromModel(Knowing({"one": values}, toy(), {"pivot": 0.5}), "k")
+        (part,) = run(find_protocol("open"), [made], source).parts
+        assert any("upper face of the captured motion rests" in line for line in part.differences) is still
+        figures = {figure.metric.name: figure for figure in part.figures()}
+        assert figures["fdd_absolute"].clip_mean == figures["fdd_absolute"].value
 
 
 def test_one_file_for_all_styles_is_told(toys: tuple[Path, dict[str, np.ndarray]], tmp_path: Path) -> None:
@@ -498,7 +541,8 @@ def test_the_docs_list_every_figure_and_protocol() -> None:
     ("command", "sentence"),
     [
         (["evaluate"], "Say what to evaluate"),
-        (["evaluate", "mini", "x", "--json", "f.json"], "--json needs --protocol"),
+        (["evaluate", "mini", "x", "--json", "f.json"], "--json needs --protocol (without one, -o FILE.json"),
+        (["evaluate", "mini", "--protocol", "open", "--data", "{set}", "--report", "p.txt"], "--report writes a .html file"),
         (["evaluate", "mini", "x", "--lips"], "--lips needs --protocol"),
         (["evaluate", "mini", "--protocol", "open"], "needs a dataset: --data FOLDER"),
         (["evaluate", "mini", "x", "--protocol", "open", "--split", "val"], "--split has no use with --protocol"),

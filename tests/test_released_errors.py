@@ -112,7 +112,7 @@ def test_running_code_from_a_checkpoint_is_refused(folder: Path, tmp_path: Path)
             return Path.touch, (tmp_path / "ran",)
 
     torch.save({"a": Evil()}, tmp_path / "x.pt")
-    refused(tmp_path / "x.pt", folder, "cannot be read as a PyTorch checkpoint of plain tensors")
+    refused(tmp_path / "x.pt", folder, "holds code or objects that are no tensors, and none of them is made")
     assert not (tmp_path / "ran").exists()
 
 

@@ -159,6 +159,24 @@ def test_a_clip_that_one_side_lacks_is_left_out_and_told(place: Path, tmp_path: 
     assert list(embedded(tmp_path / "out" / "index.html", "films")) == ["one"]
 
 
+def test_a_folder_with_a_study_is_left_alone(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Answers that people have given fit the key that is there."""
+    before = (place / "out" / "study.json").read_bytes()
+    flags = ["--audio", str(place / "audio"), "-o", str(place / "out"), "--size", "64", "--fps", "5"]
+    assert main(["study", "build", str(place / "red"), str(place / "blue"), *flags]) == 2
+    assert "holds a study already" in capsys.readouterr().err
+    assert (place / "out" / "study.json").read_bytes() == before
+
+
+def test_questions_that_are_left_out_are_counted(place: Path) -> None:
+    left = dict.fromkeys(NAMES, "left")
+    whole = json.loads(answers(place, "whole", left).read_text())["answers"]
+    (outcome,) = score([answers(place, "some", left, answers=whole[:4])])
+    assert (
+        outcome.missing == len(whole) - 4 and f"{len(whole) - 4} questions were left out" in outcome.table()
+    )
+
+
 def test_a_film_that_ends_early_keeps_its_last_picture_and_is_told(place: Path, tmp_path: Path) -> None:
     audio = tmp_path / "audio"
     audio.mkdir()

@@ -29,6 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UniTalkerError, CycloptsError) as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
+    except PermissionError as error:
+        where = error.filename or "a file"
+        print(f"No permission for {where}; give another place, or change its permissions.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("Interrupted; files that were complete stay.", file=sys.stderr)
         return 130

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,6 +32,7 @@ def data_efficiency(
     change: Annotated[tuple[str, ...], SET] = (),
 ) -> int:
     """Teach a model's encoder a dataset's annotation with less and less data, and a random encoder as well."""
+    from unitalker.cli.progress import say
     from unitalker.cli.train import changed
     from unitalker.files import check_writable
     from unitalker.training.efficiency import curve, curve_table
@@ -42,9 +42,6 @@ def data_efficiency(
     settings: dict[str, Any] = changed(change)
     output.mkdir(parents=True, exist_ok=True)
     check_writable(output / "table.md")
-
-    def say(line: str) -> None:
-        print(line, file=sys.stderr)
 
     points = curve(data, model, output, fractions=shares, changes=settings, say=say)
     text = curve_table(points, next(iter(points[0].errors["trained"].after)))

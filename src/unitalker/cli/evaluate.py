@@ -32,6 +32,8 @@ EXAMPLES = """Examples:
 
 PARTIAL = 1
 """Exit code when sequences were left out because they are missing or broken."""
+SUFFIXES = {"json": ".json", "csv": ".csv", "maps": ".npz", "report": ".html"}
+"""Flag → the only suffix that its file may have."""
 OLD = ("split", "rig", "output")
 SPLIT = Parameter(help="Without --protocol: which part of the dataset, train, val or test. Default: val.")
 WHO = Parameter(
@@ -135,7 +137,8 @@ def _plain(model: str | None, dataset: Path | None, wishes: Wishes) -> int:
 
     for name in ("predictions", "regions", "flame", "json", "csv", "maps", "report", "lips", "seed"):
         if getattr(wishes, name) not in (None, False, 0):
-            raise ConfigError(f"--{name} needs --protocol; `unitalker evaluate --list` tells them.")
+            instead = " (without one, -o FILE.json writes the figures)" if name == "json" else ""
+            raise ConfigError(f"--{name} needs --protocol{instead}; `unitalker evaluate --list` tells them.")
     dataset = dataset or next(iter(wishes.data), None)
     if model is None or dataset is None:
         raise ConfigError("Say what to evaluate: a model and a dataset folder, or --protocol with --data.")
@@ -174,6 +177,10 @@ def _by_protocol(model: str | None, folders: tuple[Path, ...], wishes: Wishes) -
         from unitalker.evaluation.pages.build import check_ready
 
         check_ready()
+    for name in SUFFIXES:
+        path: Path | None = getattr(wishes, name)
+        if path is not None and path.suffix.lower() != SUFFIXES[name]:
+            raise ConfigError(f"--{name} writes a {SUFFIXES[name]} file, not {path.name!r}.")
     if wishes.regions is not None and not wishes.regions.is_dir():
         raise DataError(f"There is no folder {wishes.regions} of region lists.")
     datasets: list[Dataset] = [open_dataset(folder) for folder in dataset_folders(folders)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,4 +44,12 @@ def bar(title: str, total: float, show: bool = True) -> Iterator[Tell]:
 
 def _print(done: float, lines: Sequence[str] = (), note: str = "") -> None:
     for line in lines:
-        print(line, file=sys.stderr)
+        say(line)
+
+
+def say(line: str) -> None:
+    """A line on stderr. Where its reader has gone, as with `2>&1 | tee log` and Ctrl-C, it is lost: work is not."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

@@ -19,7 +19,9 @@ USUAL = "mini"
 """Model that learns a new annotation where none is named."""
 PARTS = {"encoder", "decoder", "identities", "heads"}
 PRESET = Parameter(
-    help="Model to build: mini, or the paper's unitalker-b and unitalker-l with its way of training."
+    help="Model to build, with its way of training: mini, the paper's unitalker-b and unitalker-l, vanilla, or a baseline: "
+    "faceformer, faceformer-non-autoregressive, codetalker-motion, codetalker, selftalk, facediffuser, each with -25 behind "
+    "it for 25 frames a second (docs/baselines.md)."
 )
 FINETUNE = Parameter(
     help="Begin with this model, an installed one or a model folder, and its annotation cards."

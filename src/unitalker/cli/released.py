@@ -30,6 +30,7 @@ EXAMPLES = """Examples:
 Nothing is downloaded. docs/released.md tells what the numbers mean and how they compare with the release's own,
 docs/baselines.md the same for the other kinds."""
 
+TWO_STAGES = "codetalker"
 CHECKPOINT = Parameter(help="The published file, for example UniTalker-B-D0-D7.pt.")
 KIND = Parameter(
     help="What it is a checkpoint of, where it is no UniTalker's: faceformer, codetalker, selftalk or facediffuser."
@@ -50,8 +51,9 @@ DATA_ROOT = Parameter(
     "Without it there are no vertex heads, and subjects are called by number."
 )
 ENCODER = Parameter(
-    help="The encoder's Hugging Face config.json, or the folder that holds it. Only needed for other encoders than the "
-    "release's two, WavLM base plus and wav2vec 2.0 large XLSR-53."
+    help="The encoder's Hugging Face config.json, or the folder that holds it. Only needed for other encoders than "
+    "published ones: WavLM base plus and wav2vec 2.0 large XLSR-53 of UniTalker, wav2vec 2.0 base (FaceFormer, CodeTalker) "
+    "and large (SelfTalk), HuBERT base (FaceDiffuser)."
 )
 DATASETS = Parameter(
     negative=(),
@@ -63,7 +65,7 @@ ADAPTOR = Parameter(
     help="Where features change to the motion's frame rate: interpolate_pos 0, 1, 2 in the release's settings."
 )
 RESOURCES = Parameter(
-    help="The release's resources folder (resources.zip, unpacked): triangles, for .glb and .mp4 of the vertex heads, "
+    help="The UniTalker release's resources folder (resources.zip, unpacked): triangles, for .glb and .mp4 of its meshes, "
     "and lip vertices, for evaluation and training on."
 )
 PIVOT = Parameter(
@@ -77,7 +79,6 @@ class ReleaseChoices:
     """What the tensors of a UniTalker checkpoint can't tell."""
 
     data_root: Annotated[Path | None, DATA_ROOT] = None
-    resources: Annotated[Path | None, RESOURCES] = None
     datasets: Annotated[tuple[str, ...], DATASETS] = ()
     adaptor: Annotated[Literal["before_transformer", "after_encoder", "after_decoder"], ADAPTOR] = (
         "after_encoder"
@@ -103,14 +104,16 @@ def import_released(
     output: Annotated[Path, OUTPUT],
     kind: Annotated[str | None, KIND] = None,
     encoder_config: Annotated[Path | None, ENCODER] = None,
+    resources: Annotated[Path | None, RESOURCES] = None,
     release: ReleaseChoices | None = None,
     baseline: BaselineChoices | None = None,
 ) -> int:
     """Turn a checkpoint of the UniTalker release, or of a published baseline, into a model to animate and train with."""
     _check(kind, release, baseline)
     if kind is not None:
-        return _import_baseline(kind, checkpoint, output, encoder_config, baseline or BaselineChoices())
-    return _import_release(checkpoint, output, encoder_config, release or ReleaseChoices())
+        chosen = baseline or BaselineChoices()
+        return _import_baseline(kind, checkpoint, output, encoder_config, resources, chosen)
+    return _import_release(checkpoint, output, encoder_config, resources, release or ReleaseChoices())
 
 
 def _check(kind: str | None, release: ReleaseChoices | None, baseline: BaselineChoices | None) -> None:
@@ -126,6 +129,8 @@ def _check(kind: str | None, release: ReleaseChoices | None, baseline: BaselineC
         )
     if strange:
         raise ConfigError(f"{_flag(strange[0])} is for UniTalker's own checkpoints, not for --kind {kind}.")
+    if kind not in (None, TWO_STAGES) and baseline is not None and baseline.stage1 is not None:
+        raise ConfigError(f"--stage1 is for --kind {TWO_STAGES}; {kind} has one stage.")
 
 
 def _flag(name: str) -> str:
@@ -136,7 +141,9 @@ def _names(given: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(part.strip() for text in given for part in text.split(",") if part.strip())
 
 
-def _import_release(checkpoint: Path, output: Path, encoder: Path | None, choices: ReleaseChoices) -> int:
+def _import_release(
+    checkpoint: Path, output: Path, encoder: Path | None, resources: Path | None, choices: ReleaseChoices
+) -> int:
     from unitalker.models.released import Released, encoder_text, explained, import_checkpoint
 
     known = Released(
@@ -145,7 +152,7 @@ def _import_release(checkpoint: Path, output: Path, encoder: Path | None, choice
         _names(choices.datasets),
         choices.adaptor,
         not choices.without_pivot,
-        choices.resources,
+        resources,
     )
     imported = import_checkpoint(checkpoint, output, known)
     return _tell(
@@ -157,13 +164,19 @@ def _import_release(checkpoint: Path, output: Path, encoder: Path | None, choice
 
 
 def _import_baseline(
-    kind: str, checkpoint: Path, output: Path, encoder: Path | None, choices: BaselineChoices
+    kind: str,
+    checkpoint: Path,
+    output: Path,
+    encoder: Path | None,
+    resources: Path | None,
+    choices: BaselineChoices,
 ) -> int:
     from unitalker.models.released import encoder_text
     from unitalker.models.released.baselines import Beside
     from unitalker.models.released.kinds import import_baseline
 
-    beside = Beside(choices.stage1, encoder, choices.config, choices.templates, _names(choices.subjects))
+    named = _names(choices.subjects)
+    beside = Beside(choices.stage1, encoder, choices.config, choices.templates, named, resources)
     imported = import_baseline(kind, checkpoint, output, beside)
     about = f"{kind}, {encoder_text(imported.config)}"
     return _tell(imported.folder, imported.config, about, imported.remarks)

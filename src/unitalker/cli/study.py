@@ -73,9 +73,15 @@ def build(
     shown: Shown = USUAL,
 ) -> int:
     """Make a page that shows two systems side by side and asks the paper's three questions."""
+    from unitalker.errors import ConfigError
+    from unitalker.evaluation.study.build import KEY as KEY_FILE
     from unitalker.evaluation.study.build import Look, build, sounds
     from unitalker.evaluation.study.sides import side
 
+    if (output / KEY_FILE).exists():
+        raise ConfigError(
+            f"{output} holds a study already, whose answers fit its own {KEY_FILE} alone; give another folder, or remove that one."
+        )
     look = Look(shown.fps, shown.size, shown.seconds, shown.title)
     clips = sounds(audio)
     pair = (

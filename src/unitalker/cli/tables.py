@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from cyclopts import Parameter
 
 from unitalker.cli.bench import SET
 from unitalker.cli.evaluate import PARTIAL
-from unitalker.cli.progress import bar
+from unitalker.cli.progress import bar, say
 from unitalker.cli.train import STOPPED, changed
 from unitalker.errors import ConfigError
 
@@ -111,9 +110,7 @@ def carry_out(name: str, choices: Choices) -> int:
             lab = bench.open_lab(choices.data, choices.output, scale, seeds, progress, wishes)
             written = bench.carry_out(lab, chosen)
     except KeyboardInterrupt:
-        print(
-            f"Stopped; what is done stays in {choices.output}, and the same command goes on.", file=sys.stderr
-        )
+        say(f"Stopped; what is done stays in {choices.output}, and the same command goes on.")
         return STOPPED
     for page in written:
         print(page.read_text(encoding="utf-8") if name != EVERY else os.fspath(page))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from unitalker.cli.progress import bar
+from unitalker.cli.progress import bar, say
 from unitalker.cli.recipe import RecipeChoices
 from unitalker.errors import ConfigError
 
@@ -130,7 +129,7 @@ def _begun(
             raise ConfigError(
                 "--new-head learns from one --data: a dataset, or a folder of sound and motion."
             )
-        made = recipes.prepare(recipe, Path(sources[0]["path"]), run, picked.folder(), say=_say)
+        made = recipes.prepare(recipe, Path(sources[0]["path"]), run, picked.folder(), say=say)
         sources = [sources[0] | {"path": str(made)}]
     datasets = [open_dataset(source["path"]) for source in sources]
     return recipes.settings(recipe, datasets) | {"sources": sources}
@@ -242,7 +241,7 @@ def _run(recipe: RecipeConfig, config: TrainConfig, folder: Path, how: RunChoice
 
     until = float("inf") if how.minutes is None else time.time() + 60 * how.minutes
     count = check_workers(how.workers)
-    trainer = recipes.open_recipe(recipe, config, folder, start=how.start, say=_say)
+    trainer = recipes.open_recipe(recipe, config, folder, start=how.start, say=say)
     with bar("Training", trainer.steps, show=trainer.processes.chief) as tell:
 
         def report(step: int, figures: dict[str, float]) -> None:
@@ -254,12 +253,8 @@ def _run(recipe: RecipeConfig, config: TrainConfig, folder: Path, how: RunChoice
     code = STOPPED if trainer.asked and not trainer.ended else 0
     if not trainer.processes.chief:
         return code
-    _say(f"{folder / 'model'}: step {trainer.step} of {trainer.steps}")
+    say(f"{folder / 'model'}: step {trainer.step} of {trainer.steps}")
     if trainer.ended:
-        print(recipes.before_and_after(recipe, [source.path for source in config.sources], folder, _say))
-        _say(next_command(folder))
+        print(recipes.before_and_after(recipe, [source.path for source in config.sources], folder, say))
+        say(next_command(folder))
     return code
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)

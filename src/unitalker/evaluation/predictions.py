@@ -30,6 +30,8 @@ FILE = re.compile(r"(?P<clip>.+)_condition_(?P<who>.+)")
 """CodeTalker's name of a prediction, without .npy."""
 LIKENESS = (0.8, 1.25)
 """How much larger than the neutral face a predicted one may be."""
+ASTRAY = 0.1
+"""How far, as a share of the face's size, half of the vertices may lie from those of the neutral face."""
 
 Read = Callable[[slice], np.ndarray]
 
@@ -55,6 +57,10 @@ class Source(Protocol):
 
     def annotation(self, dataset: Dataset) -> Annotation | None:
         """The annotation that it predicts a dataset in, None where it brings none."""
+        ...
+
+    def heard(self, dataset: Dataset, clips: Sequence[Clip]) -> None:
+        """Note what of these clips it may have been trained on."""
         ...
 
     def styles(self, dataset: Dataset, clip: Clip, rule: str, training: Sequence[str]) -> list[str]:
@@ -104,9 +110,7 @@ class FromModel:
         if rule == OWN:
             found = self._identity(dataset, clip.subject)
             if found is None:
-                self._note(
-                    f"{self.name} does not know {clip.subject} of {dataset.name}: predicted as the pivot."
-                )
+                self._note(f"{self._unsure(dataset, clip.subject)}: predicted as the pivot.")
             return [found or PIVOT]
         if rule != TRAINING:
             if rule not in self.animator.identities:
@@ -122,12 +126,37 @@ class FromModel:
             )
         return found or self._everybody(dataset)
 
+    def _alike(self, subject: str) -> list[str]:
+        """Identities that are called as a subject, of whatever dataset."""
+        return [one for one in self.animator.identities if one.rpartition("/")[2] == subject]
+
+    def _unsure(self, dataset: Dataset, subject: str) -> str:
+        """Why a subject has no identity of the model."""
+        several = self._alike(subject)
+        if not several:
+            return f"{self.name} does not know {subject} of {dataset.name}"
+        return (
+            f"{self.name} has several identities called {subject} ({', '.join(several)}), none of {dataset.name} (--identity "
+            "chooses one)"
+        )
+
+    def heard(self, dataset: Dataset, clips: Sequence[Clip]) -> None:
+        """Note where a model that was trained on other datasets knows speakers of these clips: it may know the clips too."""
+        names = dict.fromkeys(clip.subject for clip in clips)
+        own = {f"{dataset.name}/{name}" for name in names}
+        found = [one for name in names for one in self._alike(name) if "/" in one]
+        if found and not own & set(found):
+            self._note(
+                f"{self.name} was trained on speakers of the same names ({', '.join(found[:4])}), but not on {dataset.name} as it "
+                "is split here: it may have heard the very recordings that are measured, and then these are no test figures."
+            )
+
     def _identity(self, dataset: Dataset, subject: str) -> str | None:
         """The model's name for a subject: by dataset, else by the subject alone where only one identity has it."""
         named = f"{dataset.name}/{subject}"
         if named in self.animator.identities:
             return named
-        alike = [one for one in self.animator.identities if one.rpartition("/")[2] == subject]
+        alike = self._alike(subject)
         if len(alike) != 1:
             return None
         if other := alike[0].rpartition("/")[0]:
@@ -191,18 +220,22 @@ class FromFolder:
         if not folder.is_dir():
             raise DataError(f"There is no folder of predictions {folder}.")
         self.name, self.folder = folder.name, folder
-        self.facts: dict[str, Any] = {"predictions": str(folder)}
+        self.facts: dict[str, Any] = {"folder": str(folder)}
         self._alone: list[str] = []
+        self._used: dict[Path, set[str]] = {}
         self._listed: dict[Path, dict[str, dict[str, Path]]] = {}
         if not any(folder.glob("*.npy")) and not any(folder.glob("*/*.npy")):
             raise DataError(
                 f"{folder} holds no predictions; files are called as F2_e37_condition_F2.npy, subject, sentence and style."
             )
 
+    def _folder(self, dataset: Dataset) -> Path:
+        own = self.folder / dataset.name
+        return own if own.is_dir() else self.folder
+
     def _files(self, dataset: Dataset) -> dict[str, dict[str, Path]]:
         """Clip → style → file; of the folder's own folder for the dataset where it has one."""
-        own = self.folder / dataset.name
-        folder = own if own.is_dir() else self.folder
+        folder = self._folder(dataset)
         if folder not in self._listed:
             found = self._listed[folder] = {}
             for path in sorted(folder.glob("*.npy")):
@@ -214,12 +247,23 @@ class FromFolder:
     @property
     def notes(self) -> list[str]:
         """See Source."""
-        if not self._alone:
-            return []
-        return [
-            f"{len(self._alone)} sequences, such as {self._alone[0]}, have one file without a condition, which stands for "
-            f"all styles that the rule asks for: they are no average over them."
-        ]
+        found = []
+        if self._alone:
+            found.append(
+                f"{len(self._alone)} sequences, such as {self._alone[0]}, have one file without a condition, which stands for "
+                "all styles that the rule asks for: they are no average over them."
+            )
+        for folder, used in self._used.items():
+            every = [path.name for styles in self._listed[folder].values() for path in styles.values()]
+            if strange := sorted(set(every) - used):
+                found.append(
+                    f"{len(strange)} of {len(every)} files in {folder.name}, such as {strange[0]}, are of no sequence and style "
+                    "that was measured."
+                )
+        return found
+
+    def heard(self, dataset: Dataset, clips: Sequence[Clip]) -> None:
+        """Files do not tell what their model was trained on."""
 
     def annotation(self, dataset: Dataset) -> None:
         """A folder brings no annotation; the dataset's is taken."""
@@ -237,13 +281,18 @@ class FromFolder:
 
     def track(self, dataset: Dataset, clip: Clip, style: str, face: Face, fps: float) -> Track:
         """See Source.track. Raises DataError for a missing file and for what cannot be such a prediction."""
-        path = self._files(dataset).get(clip.id, {}).get(style)
+        there = self._files(dataset).get(clip.id, {})
+        path = there.get(style)
         if path is None:
-            raise DataError(f"{clip.id}{f'_condition_{style}' if style else ''}.npy is missing.")
+            others = f"; there is {next(iter(there.values())).name}" if there else ""
+            raise DataError(f"{clip.id}{f'_condition_{style}' if style else ''}.npy is missing{others}.")
+        self._used.setdefault(self._folder(dataset), set()).add(path.name)
         try:
             stored = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError, TypeError) as fault:
-            raise DataError(f"{path.name} is not a readable npy array: {fault}.") from None
+        except (OSError, ValueError, EOFError, TypeError):
+            raise DataError(
+                f"{path.name} is no readable .npy file of numbers, as np.save writes it of an array of floats."
+            ) from None
         if not isinstance(stored, np.ndarray):
             raise DataError(
                 f"{path.name} is an archive of arrays; one array is needed, as np.save writes it."
@@ -276,18 +325,25 @@ def _frames(stored: np.ndarray, width: int, name: str) -> np.ndarray:
         raise DataError(f"{name} holds no numbers: {stored.dtype} of shape {stored.shape}.")
     if stored.ndim == 3 and stored.shape[0] == 1 and stored.shape[2] == width:
         stored = stored[0]
-    if stored.ndim not in (2, 3) or stored[0].size != width:
+    if stored.ndim not in (2, 3) or stored[0].size != width or (stored.ndim == 3 and stored.shape[2] != 3):
         form = f"(T, {width})" + (f" or (T, {width // 3}, 3)" if width % 3 == 0 else "")
         raise DataError(f"{name} has the shape {stored.shape}; {form} is needed.")
     return stored.reshape(len(stored), -1)
 
 
 def _check_absolute(frame: np.ndarray, neutral: np.ndarray, name: str) -> None:
-    """Raises DataError for displacements and for faces of another size."""
+    """Raises DataError for displacements, faces of another size, and vertices that do not lie where the neutral face has
+    them."""
     vertices, face = frame.reshape(-1, 3), neutral.reshape(-1, 3)
     size = float(np.ptp(vertices, axis=0).max() / np.ptp(face, axis=0).max())
     if not LIKENESS[0] <= size <= LIKENESS[1]:
         raise DataError(
             f"{name}: its face is {size:.3g} times as large as the subject's neutral face. Absolute vertices in the "
             "corpus's own unit are needed, not displacements and not scaled ones."
+        )
+    away = float(np.median(np.linalg.norm(vertices - face, axis=1)) / np.ptp(face, axis=0).max())
+    if away > ASTRAY:
+        raise DataError(
+            f"{name}: half of its vertices lie {away:.0%} of the face's size or more from where the subject's neutral face has "
+            "them. Their order is another, or the face stands elsewhere; vertices as the corpus stores them are needed."
         )

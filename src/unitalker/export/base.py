@@ -120,7 +120,7 @@ def check_mesh(annotation: str, channels: int, rig: Rig) -> None:
         raise ExportError(
             f"The motion of {annotation} moves {channels // 3} vertices, but rig {rig.name!r} has "
             f"{len(rig.vertices)}; give the rig of that mesh with --rig, or write .npz or .json. A checkpoint that "
-            "was imported gets the triangles of its meshes by unitalker import with --resources FOLDER."
+            "was imported gets the triangles of the paper's meshes by unitalker import with --resources FOLDER."
         )
 
 

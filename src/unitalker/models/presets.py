@@ -137,6 +137,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """Model name → the settings of UniTalkerConfig that do not come from the data."""
 
+SLOW = "-25"
+"""How names of presets for 25 frames a second end."""
 PLAIN = {"pca": False, "warmup_epochs": 0, "pivot": 0.0}
 """Training without what the paper adds: heads of every coordinate, no warm-up, no pivot."""
 TRAINING: dict[str, dict[str, Any]] = {
@@ -167,5 +169,5 @@ def preset(name: str) -> dict[str, Any]:
     Raises ModelError with the nearest names.
     """
     if name not in PRESETS:
-        raise ModelError(unknown("preset", name, PRESETS))
+        raise ModelError(unknown("preset", name, PRESETS, limit=len(PRESETS)))
     return deepcopy(PRESETS[name])

@@ -23,7 +23,7 @@ from unitalker.errors import ConfigError, ModelError
 from unitalker.export import read as read_motion
 from unitalker.files import atomic
 from unitalker.models import checkpoint
-from unitalker.models.presets import TRAINING, preset
+from unitalker.models.presets import SLOW, TRAINING, preset
 from unitalker.models.unitalker import UniTalker
 from unitalker.training.distributed import from_environment
 from unitalker.training.optimisation import frozen_parts
@@ -206,6 +206,13 @@ def open_recipe(
     """
     if start is None and recipe.finetune is None:
         _check_ground(config, run)
+    if recipe.preset and f"{recipe.preset}{SLOW}" in TRAINING and say is not None:
+        rates = {open_dataset(source.path).fps for source in config.sources}
+        if rates == {25.0}:
+            say(
+                f"The data has 25 frames a second; {recipe.preset} is the form that was published for 30, {recipe.preset}{SLOW} "
+                "that for 25."
+            )
     trainer = open_run(config, run, start=start, say=say)
     if recipe.finetune is not None and trainer.step == 0 and start is None:
         fresh = begin(trainer, checkpoint.load(recipe.finetune).model, recipe)

@@ -121,6 +121,8 @@ def chosen(part: PartResult) -> list[tuple[str, Sequence]]:
     ranked = sorted(known, key=lambda one: (-float(ratio(one.sums["lve"])), one.id))
     if not ranked:
         return []
+    if len(ranked) == 1:
+        return [("the only one", ranked[0])]
     taken = {len(ranked) // 2: "median", len(ranked) - 1: "best", 0: "worst"}
     return [(taken[place], ranked[place]) for place in sorted(taken)]
 
@@ -131,7 +133,9 @@ def openings(part: PartResult, name: str) -> str:
     shown = "".join(_opening(part, kept, word, one, name) for word, one in chosen(part) if kept)
     if not shown:
         return ""
-    about = "Distance between the inner lips' middles. Orange: p, b, m; green: f, v; blue: open vowels; grey behind: loudness."
+    spoken = any(kept.clips[one.id].phones for _, one in chosen(part)) if kept else False
+    marked = " Orange: p, b, m; green: f, v; blue: open vowels." if spoken else ""
+    about = f"Distance between the inner lips' middles; grey behind: loudness.{marked}"
     return element("h3", "Mouth opening") + element("p", about, "small") + shown
 
 

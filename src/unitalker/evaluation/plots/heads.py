@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -177,16 +177,24 @@ def _halved(picture: np.ndarray) -> np.ndarray:
 
 
 def sheet(
-    view: View, rows: Sequence[tuple[str, str, Mapping[str, np.ndarray]]], outlined: Sequence[str] = ()
+    view: View,
+    rows: Sequence[tuple[str, str, Mapping[str, np.ndarray | None]]],
+    outlined: Sequence[str] = (),
+    ends: Sequence[float] = (),
 ) -> Image.Image:
-    """One picture of several maps. rows: (title, unit, {label: (V,) numbers}), each row with one scale and its legend."""
+    """One picture of several maps. rows: (title, unit, {label: (V,) numbers, or None for an empty place}), each row with one
+    scale and its legend. ends: of each row's scale, where it is not what the numbers themselves tell; larger ones are told.
+    """
     size, head, foot = view.size, 26, 44
     columns = max(len(maps) for _, _, maps in rows)
     image = Image.new("RGB", (columns * size, len(rows) * (head + size + foot)), PAPER)
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(14)
     for number, (title, unit, maps) in enumerate(rows):
-        top, scale = number * (head + size + foot), Scale.of(list(maps.values()))
+        top, scale = number * (head + size + foot), Scale.of([v for v in maps.values() if v is not None])
+        scale = replace(scale, high=ends[number]) if ends else scale
         for column, (label, values) in enumerate(maps.items()):
+            if values is None:
+                continue
             shown = Image.fromarray(view.draw(values, scale, outlined))
             image.paste(shown, (column * size, top + head), shown)
             pen.text(((column + 0.5) * size, top + 6), f"{title}, {label}", INK, font, anchor="ma")

@@ -1,11 +1,15 @@
-"""Sentences on counts and lengths that are not as expected."""
+"""Sentences on counts, lengths and motion that are not as expected."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
 
+import numpy as np
+
 from unitalker.evaluation.protocols.base import Part
 
+STILL = 1e-4
+"""An upper face whose every vertex moves less than this share of the fastest one's speed rests."""
 DOUBTFUL = 0.1
 """Predictions that are all together longer or shorter by more than this share may have another frame rate."""
 
@@ -43,3 +47,11 @@ def length_differences(lengths: Mapping[str, int], fps: float) -> list[str]:
             f"{fps:g}."
         )
     return found
+
+
+def resting_differences(maps: Mapping[str, np.ndarray], upper: np.ndarray | None) -> list[str]:
+    """Whether the upper face of the captured motion rests. maps: (V,) arrays as `Maps.arrays` gives them."""
+    speed = maps.get("velocity_mean_truth")
+    if speed is None or upper is None or speed[upper].max() >= STILL * max(float(speed.max()), 1e-30):
+        return []
+    return ["the upper face of the captured motion rests: UFVE and FDD say nothing."]

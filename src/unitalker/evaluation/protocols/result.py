@@ -44,8 +44,8 @@ class Sequence:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of a part. value: pooled as its metric says; clip_mean: mean of the sequences' own figures; low, high: the
-    95 % interval of the value over sequences; sequences, frames: those that have it; count: the frames (of all styles),
+    """One figure of a part. value: pooled as its metric says; clip_mean: mean of the sequences' own figures, the value itself where that is a mean over them already; low,
+    high: the 95 % interval of the value over sequences; sequences, frames: those that have it; count: the frames (of all styles),
     sequences or phones that it is a mean of."""
 
     metric: Metric
@@ -103,6 +103,7 @@ class PartResult:
             known = alone[np.isfinite(alone)]
             value = float(metric.fold(rows.sum(0)))
             mean = float(known.mean()) if len(known) else math.nan
+            mean = value if metric.pooling == "clips" else mean
             if math.isfinite(value):
                 counts = len(ours), sum(one.frames for one in ours), _count(metric, ours, rows)
                 found.append(Figure(metric, self.unit_of(metric), value, mean, low, high, *counts))

@@ -20,7 +20,7 @@ from unitalker.evaluation.metrics.streams import ClipMeter, Maps, Regions, block
 from unitalker.evaluation.predictions import RULES, Source, Track
 from unitalker.evaluation.protocols import matched
 from unitalker.evaluation.protocols.base import Part, Protocol
-from unitalker.evaluation.protocols.counts import count_differences, length_differences
+from unitalker.evaluation.protocols.counts import count_differences, length_differences, resting_differences
 from unitalker.evaluation.protocols.kept import Kept
 from unitalker.evaluation.protocols.result import MaskUsed, PartResult, Result
 from unitalker.evaluation.protocols.result import Sequence as Row
@@ -128,6 +128,7 @@ class _Work:
         self.face = face_of(dataset, source.annotation(dataset), **unit, **said)
         self.regions = self._regions()
         self.training = part.training(dataset)
+        source.heard(dataset, self.clips)
         self.rows: list[Row] = []
         self.problems: list[str] = []
         self.lengths: Counter[str] = Counter()
@@ -144,6 +145,12 @@ class _Work:
             self.differences.append("it has no test clips: measured on val.")
             return "val", held
         have = sorted({clip.split for clip in self.dataset.clips})
+        if self.part.split_of is not None:
+            raise DataError(
+                f"{self.dataset.name} has no clip of {self.part.name} by the names of its clips, which tell this protocol's split; "
+                f"it has {len(self.dataset.clips)} clips of {', '.join(self.dataset.subjects[:3])}"
+                f"{' and others' if len(self.dataset.subjects) > 3 else ''}."
+            )
         raise DataError(
             f"{self.dataset.name} has no clips of {self.part.name} (split {self.part.split!r}); it has {', '.join(have)}."
         )
@@ -184,6 +191,10 @@ class _Work:
             elif own and mask.sha256 and used.sha256 != mask.sha256:
                 self.differences.append(f"the vertices of the region {name} are not those of {mask.source}.")
         self.differences += self.face.notes
+        if self.options.regions is not None and self.face.annotation.kind != "vertices":
+            self.differences.append(
+                f"the lists in {self.options.regions.name} are not used: {self.dataset.annotation} is measured on the built-in head."
+            )
 
     def _regions(self) -> Regions:
         face = self.face
@@ -245,9 +256,13 @@ class _Work:
         jaws: list[list[np.ndarray]] = [[] for _ in range(1 + len(tracks))]
         for part in _blocks(count, block_frames(self.face.vertices)):
             values = [read(part), *(track.read(part) for track in tracks.values())]
-            for one in values:
+            for who, one in zip(("the truth", *tracks), values, strict=True):
                 if not np.isfinite(one.sum()) and not np.isfinite(one).all():
-                    raise DataError(f"NaN or infinite numbers in frames {part.start} to {part.stop - 1}.")
+                    frame = part.start + int(np.argmin(np.isfinite(one).all(1)))
+                    told = (
+                        f"the prediction as {who}" if who and who != "the truth" else who or "the prediction"
+                    )
+                    raise DataError(f"{told} has NaN or infinite numbers in frame {frame}.")
             moved = [self.face.moved(one) for one in values]
             meter.add(moved[0], moved[1:])
             if self.face.jaw is not None:
@@ -298,6 +313,7 @@ class _Work:
         frames = sum(row.frames for row in self.rows)
         self.differences += count_differences(part, {c.id for c in self.clips}, len(self.rows), frames)
         self.differences += length_differences(self.lengths, self.fps)
+        self.differences += resting_differences(self.maps.arrays(), self.regions.upper_face)
         facts = {
             "dataset": self.dataset.name,
             "annotation": self.dataset.annotation,

@@ -33,13 +33,14 @@ class Preference:
 
 @dataclass(frozen=True)
 class Score:
-    """A study's outcome. a, b: names of the systems. raters: people who answered."""
+    """A study's outcome. a, b: names of the systems. raters: people who answered; missing: questions that they left out."""
 
     study: str
     a: str
     b: str
     raters: int
     preferences: tuple[Preference, ...]
+    missing: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dictionary."""
@@ -58,6 +59,8 @@ class Score:
             lines.append(
                 f"| {one.question} | {one.preferred} | {one.answers} | {100 * one.rate:.1f} % | {interval} | {one.p:.2g} |"
             )
+        if self.missing:
+            lines += ["", f"{self.missing} questions were left out by those who answered."]
         return "\n".join(lines)
 
 
@@ -99,20 +102,23 @@ def score(paths: Sequence[Path], key: Path | None = None) -> list[Score]:
 
 def _scored(study: str, sheets: Sequence[Mapping[str, Any]], key: Mapping[str, Any]) -> Score:
     seen: dict[str, Path] = {}
-    counts = {name: [0, 0] for name in QUESTIONS}
+    counts, due = {name: [0, 0] for name in QUESTIONS}, 0
     for sheet in sheets:
         if (path := seen.get(sheet["rater"])) is not None:
             raise DataError(
                 f"{path} and {sheet['path']} hold the answers of one person to one study; give one of them."
             )
         seen[sheet["rater"]] = sheet["path"]
-        for question, a_preferred in _judgements(sheet, _places(sheet, key)):
+        places = _places(sheet, key)
+        due += len(places) * len(QUESTIONS)
+        for question, a_preferred in _judgements(sheet, places):
             counts[question][0] += a_preferred
             counts[question][1] += 1
     found = tuple(preference(name, n, of) for name, (n, of) in counts.items() if of)
     if not found:
         raise DataError(f"The answers to the study {study} are empty.")
-    return Score(study, str(key.get("a", "A")), str(key.get("b", "B")), len(seen), found)
+    missing = due - sum(one.answers for one in found)
+    return Score(study, str(key.get("a", "A")), str(key.get("b", "B")), len(seen), found, missing)
 
 
 def _places(sheet: Mapping[str, Any], key: Mapping[str, Any]) -> dict[str, str]:

@@ -25,7 +25,10 @@ def head_sizes(state: Mapping[str, torch.Tensor], source: Path) -> dict[str, int
     used: of other annotations, of several layers, of a size that the annotation doesn't have."""
     found = {k.removeprefix(PREFIX).split(".")[0] for k in state if k.startswith(PREFIX)}
     if not found:
-        raise ModelError(f"{source} has no heads: no tensor's name begins with {PREFIX!r}.")
+        raise ModelError(
+            f"{source} has no heads: no tensor's name begins with {PREFIX!r}. A baseline's checkpoint needs --kind: "
+            "faceformer, codetalker, selftalk or facediffuser."
+        )
     deep = sorted({k.split(".")[1] for k in state if k.startswith(PREFIX) and ".head_layer." in k})
     if deep:
         raise ModelError(

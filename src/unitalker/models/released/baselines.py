@@ -12,6 +12,7 @@ import torch
 
 from unitalker.annotations.base import Annotation
 from unitalker.annotations.released.files import FAULTS, read_json, sized
+from unitalker.annotations.released.resources import Resources
 from unitalker.annotations.released.sets import ANNOTATIONS, SETS
 from unitalker.annotations.vertices import VertexAnnotation, vertex_names
 from unitalker.config import UniTalkerConfig
@@ -27,13 +28,14 @@ from unitalker.pickles import read_pickle
 class Beside:
     """What a user says of a checkpoint. stage1: the checkpoint of a first stage. encoder_config: a Hugging Face
     config.json or its folder. config: the settings that it was trained with, JSON or YAML. templates: neutral faces by
-    subject, .pkl or .npz. subjects: those it was trained on, in order."""
+    subject, .pkl or .npz. subjects: those it was trained on, in order. resources: the UniTalker release's resources folder."""
 
     stage1: Path | None = None
     encoder_config: Path | None = None
     config: Path | None = None
     templates: Path | None = None
     subjects: Sequence[str] = ()
+    resources: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -142,16 +144,18 @@ def read_templates(path: Path | None, dim: int) -> dict[str, np.ndarray]:
                 f"{path}: the face of {name!r} has {face.size} numbers of {face.dtype}; the model's mesh has "
                 f"{dim // 3} vertices, {dim} numbers."
             )
-        faces[str(name)] = face.astype(np.float32).reshape(-1, 3)
+        called = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+        faces[called] = face.astype(np.float32).reshape(-1, 3)
     return faces
 
 
 def annotation_of(
-    dim: int, form: Form, templates: Mapping[str, np.ndarray]
+    dim: int, form: Form, templates: Mapping[str, np.ndarray], resources: Path | None = None
 ) -> tuple[VertexAnnotation, float]:
     """The annotation of a mesh of dim numbers, and the factor from the checkpoint's units to the annotation's.
 
-    A mesh of the paper's release has its name and units, so that the release's scaled datasets fit it.
+    A mesh of the paper's release has its name and units, so that the release's scaled datasets fit it, and its triangles and
+    lips where the release's resources are there.
     """
     if dim % 3:
         raise ModelError(f"The checkpoint's mesh has {dim} numbers a frame, not three for each vertex.")
@@ -159,6 +163,8 @@ def annotation_of(
         (a for a in ANNOTATIONS.values() if (a.kind, a.dim, a.fps) == ("vertices", dim, form.fps)), None
     )
     scale = next((s.scale for s in SETS if known and s.annotation == known.name), 1.0)
+    known_files = None if resources is None or known is None else Resources(resources)
+    lips = known_files.lips(known, dim // 3) if known_files and known else None
     card = VertexAnnotation(
         name=known.name if known else f"mesh_{dim // 3}_vertices",
         fps=form.fps,
@@ -166,6 +172,8 @@ def annotation_of(
         names=vertex_names(dim // 3),
         axes=known.axes if known else "as in the dataset",
         templates={name: face * np.float32(scale) for name, face in templates.items()},
+        faces=known_files.faces(known) if known_files and known else None,
+        regions={} if lips is None else {"lips": lips},
     )
     return card, scale
 
@@ -174,9 +182,13 @@ def subjects_of(known: Beside, rows: int, source: Path) -> tuple[str, ...]:
     """Names of the identities: those given, else s0, s1, …  Raises ModelError for another number of names."""
     if not known.subjects:
         return tuple(f"s{i}" for i in range(rows))
-    if len(known.subjects) != rows or len(set(known.subjects)) != rows:
+    if twice := sorted({name for name in known.subjects if list(known.subjects).count(name) > 1}):
         raise ModelError(
-            f"--subjects names {len(set(known.subjects))} subjects; {source} was trained on {rows}, whose names must be "
+            f"--subjects names {', '.join(twice)} more than once; every subject has a row of its own."
+        )
+    if len(known.subjects) != rows:
+        raise ModelError(
+            f"--subjects names {len(known.subjects)} subjects; {source} was trained on {rows}, whose names must be "
             "given in the order of training."
         )
     return tuple(known.subjects)
@@ -220,7 +232,7 @@ def write_baseline(found: Found, beside: Beside, path: Path, output: Path) -> Im
     annotation, scale = found.annotation, 1.0
     if annotation is None:
         templates = read_templates(beside.templates, found.dim)
-        annotation, scale = annotation_of(found.dim, found.form, templates)
+        annotation, scale = annotation_of(found.dim, found.form, templates, beside.resources)
     subjects = subjects_of(beside, len(found.state[found.identity]) - 1, path)
     config = UniTalkerConfig.parse(
         {
@@ -238,10 +250,15 @@ def write_baseline(found: Found, beside: Beside, path: Path, output: Path) -> Im
         model = UniTalker(config)
     factors = dict.fromkeys(found.inputs, 1 / scale) | dict.fromkeys(found.outputs, scale)
     state = {k: v * factors[k] if k in factors and scale != 1.0 else v for k, v in found.state.items()}
-    tensors = matched(state, {k: v.shape for k, v in model.state_dict().items()}, path, found.names)
+    files = f"{path} with {beside.stage1}" if beside.stage1 else path
+    tensors = matched(state, {k: v.shape for k, v in model.state_dict().items()}, files, found.names)
     model.load_state_dict(tensors, assign=True)
     checkpoint.save(output, model, {annotation.name: annotation})
-    remarks = (*found.remarks, *_remarks(annotation, scale, subjects if found.people else ()))
+    remarks = (
+        *found.remarks,
+        *_remarks(annotation, scale, subjects if found.people else ()),
+        *_faceless(annotation, subjects),
+    )
     return ImportedBaseline(output, config, remarks)
 
 
@@ -262,3 +279,18 @@ def _remarks(annotation: Annotation, scale: float, subjects: Sequence[str]) -> l
             "Without --templates the motion is told as displacements, with no neutral face beside it."
         )
     return said
+
+
+def _faceless(annotation: Annotation, subjects: Sequence[str]) -> list[str]:
+    """Whose motion gets a neutral face that is not their own, and whose it is."""
+    if not isinstance(annotation, VertexAnnotation) or not annotation.templates:
+        return []
+    first = next(iter(annotation.templates))
+    lacking = [name for name in subjects if name not in annotation.templates]
+    if not lacking:
+        return [f"Without --identity the neutral face is {first}'s; --template chooses another."]
+    return [
+        f"The file of neutral faces has none of {', '.join(lacking)}: their motion, and that without --identity, gets {first}'s, "
+        f"unless --template chooses another of {', '.join(annotation.templates)}. If these are the subjects that it was "
+        "trained on, name them in the order of training with --subjects."
+    ]

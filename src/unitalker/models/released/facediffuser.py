@@ -95,7 +95,7 @@ def _mesh(state: dict[str, torch.Tensor], settings: Mapping[str, Any], beside: B
     dim, width = axes_of(state, "final_layer.weight", path, "FaceDiffuser")
     fps = _rate(settings, dim, path)
     form = Form(fps, "decoder", UNITS.get(fps, "u"))
-    annotation, scale = annotation_of(dim, form, read_templates(beside.templates, dim))
+    annotation, scale = annotation_of(dim, form, read_templates(beside.templates, dim), beside.resources)
     subjects = subjects_of(beside, axes_of(state, STYLES, path, "FaceDiffuser")[1], path)
     known = [annotation.templates.get(name) for name in subjects]
     zero = torch.zeros(dim)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import warnings
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,8 @@ from unitalker.errors import ModelError
 LARGEST = 8 * 2**30
 """Bytes of a checkpoint that is read: six times the largest published one."""
 
+ENCODER = "audio_encoder."
+"""How names of the encoder's tensors begin, in the release and in baselines."""
 WRAPPERS = ("state_dict", "model")
 """Entries under which training code likes to put a state dict."""
 
@@ -55,9 +58,8 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         with warnings.catch_warnings(action="ignore"):
             data: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as fault:  # a damaged file makes the reader raise nearly anything
-        reason = str(fault).strip().split("\n")[0].split(". ")[0].rstrip(".")
         raise ModelError(
-            f"{path} cannot be read as a PyTorch checkpoint of plain tensors ({reason}); download or copy it again."
+            f"{path} cannot be read as a PyTorch checkpoint of plain tensors: {_reason(fault)}"
         ) from None
     while isinstance(data, dict) and (
         inner := next((k for k in WRAPPERS if isinstance(data.get(k), dict)), "")
@@ -76,6 +78,15 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     if len(state) < len(data):
         raise ModelError(f"{path} has a tensor twice: its weight normalisation is spelt in both ways.")
     return state
+
+
+def _reason(fault: Exception) -> str:
+    """Why PyTorch's reader gave a file up, as a sentence's end."""
+    told = str(fault).strip()
+    if isinstance(fault, pickle.UnpicklingError) and "weights_only" in told.casefold().replace(" ", "_"):
+        return "it holds code or objects that are no tensors, and none of them is made here."
+    first = told.split("\n")[0].split(". ")[0].rstrip(".")
+    return f"it is damaged or something else ({first or type(fault).__name__}); download or copy it again."
 
 
 def _check_size(path: Path) -> None:
@@ -114,12 +125,12 @@ def released_name(name: str, names: Names = NAMES) -> str:
 
 
 def matched(
-    state: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size], path: Path, names: Names = NAMES
+    state: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size], source: object, names: Names = NAMES
 ) -> dict[str, torch.Tensor]:
     """Our tensor names → the checkpoint's tensors, each taken exactly once.
 
-    state: by published names. shapes: of the model's own tensors. names: the table of both. Raises ModelError that names
-    what is unknown, missing or of another shape.
+    state: by published names. shapes: of the model's own tensors. source: the file, or how files are called together. names:
+    the table of both. Raises ModelError that names what is unknown, missing or of another shape.
     """
     expected = {released_name(ours, names): (ours, shape) for ours, shape in shapes.items()}
     missing, extra = [k for k in expected if k not in state], [k for k in state if k not in expected]
@@ -131,10 +142,15 @@ def matched(
     if missing or extra or wrong:
         parts = [f"it lacks {some(missing)}"] if missing else []
         parts += [f"it has the unknown {some(extra)}"] if extra else []
-        parts += [f"of other shapes are {some(wrong, '; ')}"] if wrong else []
+        parts += [f"other shapes than due: {some(wrong, '; ')}"] if wrong else []
+        heard = any(text.startswith(ENCODER) for text in (*missing, *extra, *wrong))
         raise ModelError(
-            f"{path} does not fit the model that its names and shapes tell: {'; '.join(parts)}. If the encoder is not "
-            "one of the two published ones, give its configuration with --encoder-config."
+            f"{source} does not fit the model that its names and shapes tell: {'; '.join(parts)}."
+            + (
+                " If the encoder is not a published one, give its configuration with --encoder-config."
+                if heard
+                else ""
+            )
         )
     return {ours: state[name] for name, (ours, _) in expected.items()}
 

@@ -48,27 +48,34 @@ def draw_systems(files: Mapping[str, Path], unit: str, path: Path, size: int) ->
     """Rows of velocity means, deviations and errors: the truth, then each system. files: system → maps of one dataset."""
     loaded = {label: load_maps(file) for label, file in files.items()}
     mesh, first = next(iter(loaded.values()))
-    rows: list[tuple[str, str, dict[str, np.ndarray]]] = []
+    rows: list[tuple[str, str, dict[str, np.ndarray | None]]] = []
+    ends = []
     for key, title in KEYS.items():
-        shown = {TRUTH: first[f"{key}_truth"]}
-        shown |= {label: maps[f"{key}_prediction"] for label, (_, maps) in loaded.items()}
-        rows.append((title, f"{unit}/s", _cut(shown, BRIGHT * float(shown[TRUTH].max()))))
+        truth = first[f"{key}_truth"]
+        shown = {label: maps[f"{key}_prediction"] for label, (_, maps) in loaded.items()}
+        rows.append((title, f"{unit}/s", {TRUTH: truth, **shown}))
+        ends.append(
+            min(BRIGHT * float(truth.max()), max(float(one.max()) for one in (truth, *shown.values())))
+        )
     errors = {label: maps["error"] for label, (_, maps) in loaded.items()}
-    rows.append(("error", unit, _cut(errors, WORST * min(float(one.max()) for one in errors.values()))))
-    _save(View(mesh, size), rows, path)
+    rows.append(("error", unit, {TRUTH: None, **errors}))
+    largest = [float(one.max()) for one in errors.values()]
+    ends.append(min(WORST * min(largest), max(largest)))
+    _save(View(mesh, size), rows, path, [end or 1.0 for end in ends])
 
 
 def draw_truth(label: str, file: Path, unit: str, path: Path, size: int) -> None:
     """The velocities of a dataset's captured motion."""
     mesh, maps = load_maps(file)
     shown = {title: maps[f"{key}_truth"] for key, title in KEYS.items()}
-    _save(View(mesh, size), [(label, f"{unit}/s", shown)], path)
+    _save(View(mesh, size), [(f"{label}, captured", f"{unit}/s", shown)], path)
 
 
-def _cut(maps: Mapping[str, np.ndarray], most: float) -> dict[str, np.ndarray]:
-    return {label: np.minimum(values, most) for label, values in maps.items()}
-
-
-def _save(view: View, rows: Sequence[tuple[str, str, Mapping[str, np.ndarray]]], path: Path) -> None:
+def _save(
+    view: View,
+    rows: Sequence[tuple[str, str, Mapping[str, np.ndarray | None]]],
+    path: Path,
+    ends: Sequence[float] = (),
+) -> None:
     with atomic(path) as draft:
-        sheet(view, rows).save(draft)
+        sheet(view, rows, ends=ends).save(draft)

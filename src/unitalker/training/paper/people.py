@@ -28,6 +28,8 @@ def table3(lab: Lab) -> Report:
     if name is None:
         report.notes.append(NONE)
         return report
+    if lab.wishes.audio is not None:
+        sounds(lab.wishes.audio)
     ours = lab.model(whole(lab))
     rivals = {label: lab.model(baseline(lab, preset, name)) for label, preset in RIVALS.items()}
     if ours is None:
