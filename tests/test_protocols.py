@@ -25,9 +25,7 @@ from unitalker.data.importers import biwi
 from unitalker.data.likes import Size, make_like
 from unitalker.errors import ConfigError, DataError, ModelError
 from unitalker.evaluation.bootstrap import draws, interval
-from unitalker.evaluation.captured import phones_of_words, word_scores
 from unitalker.evaluation.faces import mask_hash
-from unitalker.evaluation.metrics import closures
 from unitalker.evaluation.metrics.registry import METRICS, ratio
 from unitalker.evaluation.predictions import RULES, FromFolder, FromModel
 from unitalker.evaluation.protocols import PROTOCOLS, find_protocol, matched
@@ -472,12 +470,6 @@ def test_counts_and_split_are_of_what_was_measured(tmp_path: Path) -> None:
     source = FromModel(Knowing({n: c[2] for n, c in clips.items()}, bare, {"pivot": 0.5}), "k")
     (part,) = run(find_protocol("open"), [made], source).to_dict()["parts"]
     assert "mve" in part["metrics"] and not {"jitter", "jitter_truth", "lve"} & set(part["metrics"])
-
-
-def test_words_are_looked_at_where_word_scores_looks() -> None:
-    gap = np.abs(np.sin(np.arange(75) / 6))
-    words = [(0.4, 0.8, "bin"), (0.9, 1.3, "red"), (1.4, 1.9, "m"), (2.0, 2.5, "a"), (2.6, 2.8, "with")]
-    assert closures(gap, 25.0, phones_of_words(words)) == word_scores(gap, 25.0, words)
 
 
 def test_each_dataset_finds_its_part(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from unitalker.errors import DataError
 from unitalker.evaluation.metrics import LAGS, best_lag, loudness, pooled_correlation, sample_at
-from unitalker.evaluation.metrics.phones import AFTER, BEFORE, CLOSED, WIDE, heard, largest, within
+from unitalker.evaluation.metrics.phones import AFTER, BEFORE, closures
 from unitalker.motion import Motion, by_name
 from unitalker.rig.lips import lip_gap
 from unitalker.rig.rig import Rig
@@ -110,22 +110,7 @@ def word_scores(gap: np.ndarray, fps: float, words: Sequence[Word]) -> dict[str,
     Closure: the gap falls to 20 % of the clip's 95th percentile in the window of a bilabial. Open: it exceeds
     30 % somewhere in the middle half of a word with an open vowel. Words after the last frame are not counted.
     """
-    times, large = np.arange(len(gap)) / fps, largest(gap)
-    met = {"closure": [0, 0], "open": [0, 0]}
-    for start, end, word in words:
-        if not heard(start, end, len(gap), fps):
-            continue
-        if word in BILABIAL_STARTS or word in BILABIAL_ENDS:
-            at, window = (start, START_WINDOW) if word in BILABIAL_STARTS else (end, END_WINDOW)
-            seen = within(gap, times, at + window[0], at + window[1])
-            met["closure"][0] += bool(seen.min() <= CLOSED * large)
-            met["closure"][1] += 1
-        if word in OPEN_VOWELS:
-            quarter = (end - start) / 4
-            seen = within(gap, times, start + quarter, end - quarter)
-            met["open"][0] += bool(seen.max() > WIDE * large)
-            met["open"][1] += 1
-    return {name: (hit, count) for name, (hit, count) in met.items()}
+    return closures(gap, fps, phones_of_words(words))
 
 
 def phones_of_words(words: Sequence[Word]) -> list[Word]:

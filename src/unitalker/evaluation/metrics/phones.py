@@ -84,15 +84,15 @@ def closures(gap: np.ndarray, fps: float, phones: Timed) -> dict[str, tuple[int,
     every bilabial. Phones that begin after the last frame are not counted. After the bilabial accuracies of visual-speech
     papers; the windows are ours.
     """
-    times, large = np.arange(len(gap)) / fps, largest(gap)
+    times, large = np.arange(len(gap)) / fps, _largest(gap)
     shut, wide = [0, 0], [0, 0]
     for start, end, symbol in phones:
-        kind = phone_class(symbol) if heard(start, end, len(gap), fps) else None
+        kind = phone_class(symbol) if _heard(start, end, len(gap), fps) else None
         if kind == BILABIALS:
-            shut[0] += bool(within(gap, times, start - BEFORE, end + AFTER).min() <= CLOSED * large)
+            shut[0] += bool(_within(gap, times, start - BEFORE, end + AFTER).min() <= CLOSED * large)
             shut[1] += 1
         elif kind == OPEN:
-            wide[0] += bool(within(gap, times, start, end).max() > WIDE * large)
+            wide[0] += bool(_within(gap, times, start, end).max() > WIDE * large)
             wide[1] += 1
     return {"closure": (shut[0], shut[1]), "open": (wide[0], wide[1])}
 
@@ -117,7 +117,7 @@ def lve_by_class(errors: np.ndarray, fps: float, phones: Timed, gaps: bool = Tru
     """
     rows = np.atleast_2d(np.asarray(errors, np.float64))
     which = classes_of_frames(rows.shape[1], fps, phones, gaps)
-    told = [phone_class(symbol) for start, end, symbol in phones if heard(start, end, rows.shape[1], fps)]
+    told = [phone_class(symbol) for start, end, symbol in phones if _heard(start, end, rows.shape[1], fps)]
     out = {}
     for number, name in enumerate(CLASSES):
         there = which == number
@@ -137,17 +137,17 @@ def of_clip(errors: np.ndarray | None, fps: float, phones: Timed, words: Timed) 
     return {SUMS + name: sums for name, sums in found.items()}
 
 
-def largest(gap: np.ndarray) -> float:
+def _largest(gap: np.ndarray) -> float:
     """The clip's large gap, over which closed and open are told: its 95th percentile, 0 for lips that never part."""
     return max(0.0, float(np.percentile(gap, LARGE)))
 
 
-def heard(start: float, end: float, frames: int, fps: float) -> bool:
+def _heard(start: float, end: float, frames: int, fps: float) -> bool:
     """Whether any of that time, in seconds, is within so many frames."""
     return end > 0 and start < frames / fps
 
 
-def within(gap: np.ndarray, times: np.ndarray, start: float, end: float) -> np.ndarray:
+def _within(gap: np.ndarray, times: np.ndarray, start: float, end: float) -> np.ndarray:
     """The gap from start to end, at least the frame nearest to the middle."""
     inside = (times >= start - 1e-6) & (times <= end + 1e-6)
     return gap[inside] if inside.any() else gap[[np.argmin(np.abs(times - (start + end) / 2))]]

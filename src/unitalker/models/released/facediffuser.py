@@ -14,8 +14,10 @@ from unitalker.annotations.base import Annotation
 from unitalker.annotations.blendshapes import BlendshapeAnnotation
 from unitalker.annotations.builtin import weight_annotation
 from unitalker.annotations.layouts import layout
+from unitalker.annotations.released.sets import ANNOTATIONS
 from unitalker.errors import ModelError
 from unitalker.models.released.baselines import (
+    PERIODS,
     Beside,
     Form,
     Found,
@@ -34,9 +36,8 @@ from unitalker.models.released.state import Names, read_state
 from unitalker.models.transformer import positions
 from unitalker.rig import builtin_head
 
-RATES = {70110: 25.0, 15069: 30.0, 18516: 30.0}
+RATES = {known.dim: known.fps for known in ANNOTATIONS.values() if known.kind == "vertices"}
 """Numbers of a published mesh → frames a second; those without a mesh have 30."""
-UNITS = {25.0: "u", 30.0: "m"}
 HUBERT = "facebook/hubert-base-ls960"
 STYLES, FACES, PEOPLE = "obj_vector.weight", "faces", "identity"
 """Tensors with a row for each identity: as published, and two that only we have: neutral faces, a table nobody reads."""
@@ -94,7 +95,7 @@ def import_facediffuser(path: Path, output: Path, beside: Beside) -> ImportedBas
 def _mesh(state: dict[str, torch.Tensor], settings: Mapping[str, Any], beside: Beside, path: Path) -> Found:
     dim, width = axes_of(state, "final_layer.weight", path, "FaceDiffuser")
     fps = _rate(settings, dim, path)
-    form = Form(fps, "decoder", UNITS.get(fps, "u"))
+    form = Form(fps, "decoder", PERIODS[round(fps)].unit if round(fps) in PERIODS else "u")
     annotation, scale = annotation_of(dim, form, read_templates(beside.templates, dim), beside.resources)
     subjects = subjects_of(beside, axes_of(state, STYLES, path, "FaceDiffuser")[1], path)
     known = [annotation.templates.get(name) for name in subjects]

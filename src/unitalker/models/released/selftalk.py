@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from unitalker.config import HFEncoderConfig, LipReadingConfig, SelfTalkDecoderC
 from unitalker.errors import ModelError
 from unitalker.models.baselines.selftalk_reader import LipReader
 from unitalker.models.released.baselines import (
+    BETWEEN,
+    PAIRED,
     Beside,
     Form,
     Found,
@@ -26,7 +29,8 @@ from unitalker.models.released.decoder import ATTENTION_HEADS
 from unitalker.models.released.encoder import encoder_config
 from unitalker.models.released.state import Names, matched, read_state
 
-PAIRED, BETWEEN = Form(25.0, "decoder", "u"), Form(30.0, "before_transformer", "m")
+TWO = replace(PAIRED, adaptor="decoder")
+"""The form for 25 frames a second, whose decoder pairs the features itself."""
 ENGLISH = "jonatasgrosman/wav2vec2-large-xlsr-53-english"
 """The encoder of every published checkpoint, and its recogniser."""
 WRITTEN = ("vertice_map_r.weight", "vertice_map_r.bias")
@@ -93,7 +97,7 @@ def _form(state: Mapping[str, torch.Tensor], path: Path) -> Form:
     """The form for 25 frames a second where a frame hears two features, else that for 30."""
     _, heard = axes_of(state, "audio_feature_map.weight", path, "SelfTalk")
     features, _ = axes_of(state, "audio_encoder.feature_projection.projection.weight", path, "SelfTalk")
-    return PAIRED if heard == 2 * features else BETWEEN
+    return TWO if heard == 2 * features else BETWEEN
 
 
 def _lips(settings: Mapping[str, Any], dim: int) -> list[int] | None:
