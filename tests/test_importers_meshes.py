@@ -17,7 +17,7 @@ from unitalker.data.importers import expected, import_corpus
 from unitalker.data.importers.corpus import Imported, Options
 from unitalker.data.importers.multiface_facts import SENTENCES
 from unitalker.data.importers.rows import pieces
-from unitalker.data.importers.vocaset_facts import SPLITS, split_of
+from unitalker.data.importers.vocaset_facts import SPLITS, TRAIN, split_of
 from unitalker.data.likes import LIKES, Size, make_like
 from unitalker.errors import ConfigError, DataError
 
@@ -89,7 +89,9 @@ def test_vocaset_is_split_in_two_published_ways(made_up: Path, tmp_path: Path) -
     assert split_of("faceformer", "FaceTalk_170731_00024_TA", 20) == "unused"
     assert split_of("faceformer", "FaceTalk_170731_00024_TA", 21) == "test"
     dataset, _ = taken("vocaset", made_up / "vocaset", tmp_path / "faceformer", split="faceformer")
-    assert {clip.split for clip in dataset.clips} == {"train"}
+    splits = {clip.subject: clip.split for clip in dataset.clips}
+    assert splits == {TRAIN[0]: "train", "FaceTalk_170809_00138_TA": "test"}
+    assert len(dataset.clips) == 6
     with pytest.raises(ConfigError, match="no way to split 'faceforner'; did you mean 'faceformer'"):
         taken("vocaset", made_up / "vocaset", tmp_path / "x", split="faceforner")
 

@@ -35,6 +35,5 @@ def make(out: Path, size: Size) -> Path:
     (out / "templates.pkl").write_bytes(pickle.dumps({n: f.template for n, f in faces.items()}, protocol=2))
     face = faces[people[0]]
     face.write_ply(out / "BIWI.ply")
-    for file, region, count in (("lve", "lips", REGIONS["lips"]), ("fdd", "brows", REGIONS["upper_face"])):
-        (out / "regions" / f"{file}.txt").write_text(", ".join(map(str, face.nearest(region, count))))
+    face.write_regions(out / "regions", REGIONS["lips"], REGIONS["upper_face"])
     return out

@@ -56,6 +56,12 @@ class Face:
         head = f"ply\nformat binary_little_endian 1.0\n{head}property list uchar int vertex_indices\nend_header\n"
         path.write_bytes(head.encode("ascii") + self.template.astype("<f4").tobytes() + rows.tobytes())
 
+    def write_regions(self, folder: Path, lips: int, upper_face: int) -> None:
+        """CodeTalker's lists of so many vertices around the mouth and the brows: lve.txt and fdd.txt."""
+        folder.mkdir(exist_ok=True)
+        for file, region, count in (("lve", "lips", lips), ("fdd", "brows", upper_face)):
+            (folder / f"{file}.txt").write_text(", ".join(map(str, self.nearest(region, count))))
+
     def nearest(self, region: str, count: int) -> np.ndarray:
         """The `count` vertices that are nearest to the middle of a region of the head, ascending."""
         rig = builtin_head()

@@ -16,6 +16,8 @@ from unitalker.data.likes.talk import talk
 RATE = 48000
 HEIGHT = 250.0
 """Millimetres from chin to crown."""
+LISTED = (1035, 1529)
+"""Vertices in FaceDiffuser's lists of the lips and the upper face."""
 NUMBERS = (1, 41, 46, *range(2, 41), *range(42, 46), *range(47, 51))
 """Sentences in the order in which they are made, so that the first are one of each split."""
 
@@ -63,6 +65,7 @@ def make(out: Path, size: Size) -> Path:
             said, name = talk(size.seconds, EXPECTED.fps, rng, RATE), f"{subject}_{number:02d}"
             write_sound(out / "wav" / f"{name}.wav", said.samples, RATE)
             np.save(out / "vertices_npy" / f"{name}.npy", face.vertices(said.weights))
+    next(iter(faces.values())).write_regions(out / "regions", *LISTED)
     held = {subject: face.template for subject, face in faces.items()}
     (out / "templates.pkl").write_bytes(pickle.dumps(held, protocol=2))
     return out

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from unitalker.audio import write_sound
-from unitalker.data.importers.vocaset_facts import EXPECTED, VERTICES, split_of
+from unitalker.data.importers.vocaset_facts import EXPECTED, TEST, VERTICES, split_of
 from unitalker.data.likes import Size
 from unitalker.data.likes.mesh import Face
 from unitalker.data.likes.talk import Talk, talk
@@ -16,6 +16,8 @@ from unitalker.data.likes.talk import Talk, talk
 RATE = 22000
 HEIGHT = 0.25
 """Metres from chin to crown."""
+LISTED = (107, 1017)
+"""Vertices in UniTalker's lists of the lips and the upper face."""
 
 
 def make(out: Path, size: Size) -> Path:
@@ -27,6 +29,7 @@ def make(out: Path, size: Size) -> Path:
         write_sound(out / "wav" / f"{subject}_{sequence}.wav", one.samples, RATE)
         np.save(out / "vertices_npy" / f"{subject}_{sequence}.npy", faces[subject].vertices(one.weights))
     _templates(out, faces)
+    next(iter(faces.values())).write_regions(out / "regions", *LISTED)
     return out
 
 
@@ -53,12 +56,17 @@ def make_raw(out: Path, size: Size) -> Path:
 
 
 def _people(size: Size) -> tuple[dict[str, Face], dict[tuple[str, str], Talk]]:
-    """Faces by subject, and talk by subject and sequence; the first sentences are one of each of the paper's splits."""
+    """Faces by subject, and talk by subject and sequence; the first sentences are one of each of the paper's splits. Of two
+    people and more the last one is of FaceFormer's test subjects, with sentences of its test split."""
     rng = np.random.default_rng(size.seed)
-    faces = {name: Face(VERTICES, HEIGHT, rng) for name in EXPECTED.subjects[: size.people]}
+    seen = EXPECTED.subjects[: max(1, size.people - 1)]
+    faces = {
+        name: Face(VERTICES, HEIGHT, rng) for name in (*seen, *(TEST[:1] if size.people > len(seen) else ()))
+    }
     said = {}
     for subject in faces:
-        split = {number: split_of("unitalker", subject, number) for number in range(1, 41)}
+        numbers = [*range(21, 41), *range(1, 21)] if subject in TEST else range(1, 41)
+        split = {number: split_of("unitalker", subject, number) for number in numbers}
         first = [next(n for n in split if split[n] == name) for name in ("train", "val", "test")]
         order = [*first, *(n for n in split if n not in first)]
         for number in order[: size.takes]:

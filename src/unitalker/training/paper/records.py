@@ -54,7 +54,7 @@ def kept(path: Path, model: Path, asked: Mapping[str, Any]) -> dict[str, Any] | 
     if not path.is_file() or path.stat().st_mtime <= (model / "model.safetensors").stat().st_mtime:
         return None
     old = json.loads(path.read_text())
-    return old if old["asked"] == asked and "told" in old else None
+    return old if old["asked"] == asked and "differences" in old else None
 
 
 def write(path: Path, tree: Any) -> None:
