@@ -59,8 +59,8 @@ class Source(Protocol):
         """The annotation that it predicts a dataset in, None where it brings none."""
         ...
 
-    def heard(self, dataset: Dataset, clips: Sequence[Clip]) -> None:
-        """Note what of these clips it may have been trained on."""
+    def heard(self, dataset: Dataset, clips: Sequence[Clip], names: Sequence[str]) -> None:
+        """Note what of these clips it may have been trained on. names: what else the dataset is called, in lower case."""
         ...
 
     def styles(self, dataset: Dataset, clip: Clip, rule: str, training: Sequence[str]) -> list[str]:
@@ -140,12 +140,13 @@ class FromModel:
             "chooses one)"
         )
 
-    def heard(self, dataset: Dataset, clips: Sequence[Clip]) -> None:
-        """Note where a model that was trained on other datasets knows speakers of these clips: it may know the clips too."""
-        names = dict.fromkeys(clip.subject for clip in clips)
-        own = {f"{dataset.name}/{name}" for name in names}
-        found = [one for name in names for one in self._alike(name) if "/" in one]
-        if found and not own & set(found):
+    def heard(self, dataset: Dataset, clips: Sequence[Clip], names: Sequence[str]) -> None:
+        """See Source.heard: where it was trained on other datasets that have speakers of these clips, it may know the clips
+        too."""
+        known = {dataset.name.casefold(), *names}
+        alike = [one for name in dict.fromkeys(clip.subject for clip in clips) for one in self._alike(name)]
+        found = [one for one in alike if "/" in one]
+        if found and not any(one.rpartition("/")[0].casefold() in known for one in found):
             self._note(
                 f"{self.name} was trained on speakers of the same names ({', '.join(found[:4])}), but not on {dataset.name} as it "
                 "is split here: it may have heard the very recordings that are measured, and then these are no test figures."
@@ -262,7 +263,7 @@ class FromFolder:
                 )
         return found
 
-    def heard(self, dataset: Dataset, clips: Sequence[Clip]) -> None:
+    def heard(self, dataset: Dataset, clips: Sequence[Clip], names: Sequence[str]) -> None:
         """Files do not tell what their model was trained on."""
 
     def annotation(self, dataset: Dataset) -> None:

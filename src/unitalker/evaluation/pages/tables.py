@@ -74,7 +74,8 @@ def facts(part: PartResult) -> str:
     for what in ("sequences", "frames"):
         due = told.pop(f"expected_{what}", None)
         if due is not None:
-            told[what] = f"{told[what]} (published: {due})"
+            told[what] = f"{told[what]} ({told['expected_by']}: {due})"
+    told.pop("expected_by", None)
     shown = {key: f"{value:g}" if isinstance(value, float) else value for key, value in told.items()}
     return _pairs({key: value for key, value in shown.items() if value is not None}, "facts")
 

@@ -13,22 +13,20 @@ from unitalker.data.dataset import Clip, Dataset
 from unitalker.errors import AnnotationError, ConfigError, DataError, ModelError, UniTalkerError
 from unitalker.evaluation.captured import phones_of_words
 from unitalker.evaluation.faces import face_of, mask_hash, truth
-from unitalker.evaluation.metrics.mouth import Pair, inner_lips, moments
+from unitalker.evaluation.metrics.mouth import moments
 from unitalker.evaluation.metrics.phones import of_clip
 from unitalker.evaluation.metrics.registry import JAW, LIPS, METRICS, OPENING
 from unitalker.evaluation.metrics.streams import ClipMeter, Maps, Regions, block_frames
-from unitalker.evaluation.predictions import RULES, Source, Track
+from unitalker.evaluation.predictions import PIVOT, RULES, Source, Track
 from unitalker.evaluation.protocols import matched
 from unitalker.evaluation.protocols.base import Part, Protocol
 from unitalker.evaluation.protocols.counts import count_differences, length_differences, resting_differences
 from unitalker.evaluation.protocols.kept import Kept
+from unitalker.evaluation.protocols.mouth import captured_pair
 from unitalker.evaluation.protocols.result import MaskUsed, PartResult, Result
 from unitalker.evaluation.protocols.result import Sequence as Row
 
 Progress = Callable[[int, int], None]
-LOOKED_AT = 8
-"""Clips, of all splits, whose motion tells where the mouth opens."""
-LOOKED_FRAMES = 64
 NOT_GIVEN = "Not given, so in none of the figures"
 OF_LIPS = frozenset(metric.sums for metric in METRICS if metric.region in (LIPS, OPENING, JAW))
 OTHER_RATE = 1.4
@@ -128,7 +126,7 @@ class _Work:
         self.face = face_of(dataset, source.annotation(dataset), **unit, **said)
         self.regions = self._regions()
         self.training = part.training(dataset)
-        source.heard(dataset, self.clips)
+        source.heard(dataset, self.clips, part.keys)
         self.rows: list[Row] = []
         self.problems: list[str] = []
         self.lengths: Counter[str] = Counter()
@@ -201,7 +199,8 @@ class _Work:
         pair = face.pair
         told = "the built-in head" if pair else "the captured motion: inner lips near the middle of the mouth"
         if pair is None and "lips" in face.regions:
-            pair = self._pair(face.regions["lips"])
+            pair, told_not = captured_pair(self.dataset, face, face.regions["lips"])
+            self.differences += told_not
         listed = {n: (rows, face.told[n]) for n, rows in face.regions.items()}
         if pair is not None:
             listed["opening"] = (np.concatenate(pair), told)
@@ -209,27 +208,6 @@ class _Work:
             n: MaskUsed(len(np.unique(r)), mask_hash(face.numbers(r)), why) for n, (r, why) in listed.items()
         }
         return Regions(face.regions.get("lips"), face.regions.get("upper_face"), pair)
-
-    def _pair(self, lips: np.ndarray) -> Pair | None:
-        """Inner lips by the captured motion of some clips, None (and told) where it does not part them."""
-        moved: list[np.ndarray] = []
-        clips = self.dataset.clips[:: max(1, len(self.dataset.clips) // LOOKED_AT)][:LOOKED_AT]
-        neutral = self.face.neutral(clips[0].subject)
-        if neutral is None:
-            self.differences.append("no neutral face is known: measures of the mouth's opening are left out.")
-            return None
-        for clip in clips:
-            try:
-                frames, read = truth(self.dataset, clip, self.face)
-            except DataError:
-                continue
-            some = range(0, frames, max(1, frames // LOOKED_FRAMES))
-            moved += [self.face.moved(read(slice(i, i + 1)))[:, lips] for i in some]
-        try:
-            return inner_lips(neutral, lips, np.concatenate(moved)) if moved else None
-        except DataError as fault:
-            self.differences.append(f"measures of the mouth's opening are left out. {fault}")
-            return None
 
     def take(self, clip: Clip) -> None:
         """Measure a clip; what is missing or broken becomes a problem."""
@@ -304,6 +282,12 @@ class _Work:
         upper, lower = self.regions.pair
         return neutral[upper].mean(0) - neutral[lower].mean(0)
 
+    def _whose(self) -> str:
+        """As whom sequences were predicted: the rule, and how many it had nobody for."""
+        told = f"{self.rule} ({RULES[self.rule]})" if self.rule in RULES else self.rule
+        nobody = sum(row.styles == (PIVOT,) for row in self.rows)
+        return told if self.rule == PIVOT or not nobody else f"{told}; {nobody} as the pivot"
+
     def result(self) -> PartResult:
         """What was found. Raises DataError where no sequence could be measured."""
         if not self.rows:
@@ -318,7 +302,7 @@ class _Work:
             "dataset": self.dataset.name,
             "annotation": self.dataset.annotation,
             "split": self.split,
-            "identity": f"{self.rule} ({RULES[self.rule]})" if self.rule in RULES else self.rule,
+            "identity": self._whose(),
             "fps": self.fps,
             "unit": part.unit_about if part.unit_about and own else self.face.unit,
             "vertices": self.face.about,
