@@ -5,3 +5,5 @@ from __future__ import annotations
 import torch
 
 torch.set_num_threads(1)
+
+pytest_plugins = ["evaluation_fixtures"]
