@@ -68,7 +68,7 @@ def build(
     /,
     *,
     audio: Annotated[Path, AUDIO],
-    output: Annotated[Path, OUTPUT],
+    output: Annotated[Path, OUTPUT] = Path("study"),
     seed: Annotated[int, SEED] = 0,
     shown: Shown = USUAL,
 ) -> int:

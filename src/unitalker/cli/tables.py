@@ -69,7 +69,7 @@ ANSWERS = Parameter(negative=(), show_default=False, help="table3: a file of ans
 class Choices:
     """The flags of every table."""
 
-    output: Annotated[Path, OUTPUT]
+    output: Annotated[Path, OUTPUT] = Path("bench")
     data: Annotated[tuple[Path, ...], DATA] = ()
     seeds: Annotated[str, SEEDS] = "0"
     scale: Annotated[str | None, SCALE] = None
@@ -81,10 +81,13 @@ class Choices:
     answers: Annotated[tuple[Path, ...], ANSWERS] = ()
 
 
+USUAL = Choices()
+
+
 def command(name: str) -> Callable[..., int]:
     """What carries the command of that name out."""
 
-    def made(*, choices: Choices) -> int:
+    def made(*, choices: Choices = USUAL) -> int:
         return carry_out(name, choices)
 
     made.__name__, made.__doc__ = name, NAMES[name]
