@@ -348,7 +348,7 @@ def test_a_run_is_trained_measured_and_told(
     for name, value in {"MOST": 2, "MOST_TUNED": 2, "VALIDATE": 1, "WARMUP": 1, "BATCH": 2}.items():
         monkeypatch.setattr(f"recipes.open.runs.{name}", value)
     plan = {run.name: run for run in runs()}
-    with pytest.raises(DataError, match=r"not trained yet: python -m recipes.open runs all first"):
+    with pytest.raises(DataError, match=r"not trained to its end yet: python -m recipes.open runs all first"):
         do(plan["tuned-facegood"], 0, made / "out", tmp_path)
     for name in ("single-facegood", "all", "tuned-facegood", *BASELINES):
         do(plan[name], 0, made / "out", tmp_path)

@@ -77,19 +77,18 @@ def _start(run: Run, seed: int, root: Path) -> Path | None:
     if run.start is None:
         return None
     if run.start == "spoken":
-        return _there(root / "spoken", "python -m recipes.open spoken")
+        if not (root / "spoken" / "model").is_dir():
+            raise DataError(f"{root / 'spoken'} is not trained yet: python -m recipes.open spoken first.")
+        return root / "spoken"
     before = root / "work" / f"{run.start}.{seed}"
-    _there(before, f"python -m recipes.open runs {run.start}")
+    if not (root / "results" / f"{run.start}.{seed}.json").is_file():
+        raise DataError(
+            f"{before} is not trained to its end yet: python -m recipes.open runs {run.start} first."
+        )
     chosen = before / "chosen"
     if not (chosen / "model").is_dir():
         shutil.copytree(before / "best", chosen / "model")
     return chosen
-
-
-def _there(folder: Path, how: str) -> Path:
-    if not (folder / "model").is_dir():
-        raise DataError(f"{folder} is not trained yet: {how} first.")
-    return folder
 
 
 def _told(name: str):
