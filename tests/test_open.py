@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from recipes.open.recordings import facegood, ict
 from recipes.open.runs import runs, settings
-from recipes.open.tables import report
+from recipes.open.tables import listed, report
 from recipes.open.work import do
 
 from unitalker.annotations.layouts import convert, layout
@@ -368,6 +368,9 @@ def test_a_run_is_trained_measured_and_told(
         value = found[f"{name}.0"]["test"][its]["lve"]["value"]
         cells = [f" {value:.4g} " if one == its else "  " for one in SETS]
         assert f"| {kind} |{'|'.join(cells)}|" in text
+    lines = listed(tmp_path).splitlines()
+    assert len(lines) == 1 + sum(len(facts["test"]) for facts in found.values())
+    assert any(line.startswith(f"all,0,2,facegood,mm²,{every:.6g},") for line in lines)
     stamp = (tmp_path / "results" / "all.0.json").stat().st_mtime_ns
     do(plan["all"], 0, made / "out", tmp_path)
     assert stamp == (tmp_path / "results" / "all.0.json").stat().st_mtime_ns

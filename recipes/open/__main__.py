@@ -24,9 +24,10 @@ from pathlib import Path
 import torch
 
 from unitalker.errors import UniTalkerError
+from unitalker.files import atomic
 
 from .runs import SEEDS, Run, runs
-from .tables import report
+from .tables import listed, report
 from .work import do, train_spoken
 
 
@@ -47,6 +48,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="the benchmark's folder")
     parser.add_argument("--root", type=Path, default=Path("runs/open"))
     parser.add_argument("--minutes", type=float, default=0, help="begin no run after so long; 0: no end")
+    parser.add_argument("--csv", type=Path, help="table: write every figure to this file too")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -54,6 +56,9 @@ def main() -> int:
     try:
         if options.stage == "table":
             print(report(options.root))
+            if options.csv is not None:
+                with atomic(options.csv) as draft:
+                    draft.write_text(listed(options.root), encoding="utf-8")
         elif options.stage == "spoken":
             train_spoken(options.root)
         elif options.data is None:

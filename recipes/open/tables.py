@@ -73,6 +73,18 @@ def report(root: Path) -> str:
     return "\n".join(lines)
 
 
+def listed(root: Path) -> str:
+    """CSV: every run, seed and set with its steps, LVE, the interval over clips, and the opening's correlation."""
+    lines = ["run,seed,steps,set,unit,lve,low,high,opening_r"]
+    for facts in results(root):
+        for one, metrics in facts["test"].items():
+            lve = metrics["lve"]
+            values = (lve["value"], *lve["interval"], metrics["opening_r"]["value"])
+            head = f"{facts['run']},{facts['seed']},{facts['steps']},{one},{lve['unit']}"
+            lines.append(f"{head},{','.join(f'{value:.6g}' for value in values)}")
+    return "\n".join(lines) + "\n"
+
+
 def _place(row: str) -> tuple[bool, int, str]:
     bare = row.removeprefix("spoken-")
     kind = next((i for i, name in enumerate(ROWS) if bare.startswith(name)), len(ROWS))
