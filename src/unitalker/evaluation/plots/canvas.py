@@ -85,8 +85,12 @@ def styled(draw: Callable[P, Canvas]) -> Callable[P, Canvas]:
 
 def literal(words: str) -> str:
     """Words of any origin as a label: no formulas are read in them, and a first underscore does not hide them."""
-    plain = "".join(c if c.isprintable() else "·" for c in words)
+    plain = _printable(words)
     return (" " if plain.startswith("_") else "") + plain.replace("$", r"\$")
+
+
+def _printable(words: str) -> str:
+    return "".join(c if c.isprintable() else "·" for c in words)
 
 
 class Canvas:
@@ -109,8 +113,7 @@ class Canvas:
 
     def text(self, axes: Axes, x: float, y: float, words: str, **how: Any) -> None:
         """Words of any origin, as they are: no formulas are read in them, what cannot be printed is a dot."""
-        plain = "".join(c if c.isprintable() else "·" for c in words)
-        axes.text(x, y, plain, parse_math=False, color=how.pop("color", INK), **how)
+        axes.text(x, y, _printable(words), parse_math=False, color=how.pop("color", INK), **how)
 
     def svg(self) -> str:
         """An `<svg>` element for a page, in which ink has the colour of the page's text."""

@@ -25,8 +25,8 @@ class Part:
     the one that published figures are of. split: the manifest's, or what `split_of` gives for a clip. fps: frames a second
     that are compared, None for the dataset's. unit, size, unit_about: the unit of lengths,
     how much of the annotation's unit it is, and what it is.
-    sequences, frames: expected counts; counted_by: who says so. absent: sequences that no copy has. masks: by region. subjects: published training
-    subjects, for datasets without training clips.
+    sequences, frames: expected counts; counted_by: who says so. absent: sequences that no copy has. masks: by region.
+    subjects: published training subjects, for datasets without training clips.
     """
 
     name: str

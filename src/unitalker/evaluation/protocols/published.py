@@ -35,7 +35,9 @@ _MULTIFACE_MASKS = {
 }
 _TALKER_MESH_MASKS = {
     "lips": Mask("UniTalker's own list for Multiface (FaceDiffuser's has 1035)", 926),
-    "upper_face": Mask("UniTalker gives none; FaceDiffuser's data/multiface/regions/fdd.txt has 1529"),
+    "upper_face": Mask(
+        "no list of UniTalker's is known; FaceDiffuser's data/multiface/regions/fdd.txt has 1529"
+    ),
 }
 _PAPER_MASKS = {
     "lips": Mask("UniTalker's resources, 02_flame_mouth_idx.npy", 107),

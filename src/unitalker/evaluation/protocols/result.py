@@ -44,9 +44,9 @@ class Sequence:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of a part. value: pooled as its metric says; clip_mean: mean of the sequences' own figures, the value itself where that is a mean over them already; low,
-    high: the 95 % interval of the value over sequences; sequences, frames: those that have it; count: the frames (of all styles),
-    sequences or phones that it is a mean of."""
+    """One figure of a part. value: pooled as its metric says; clip_mean: mean of the sequences' own figures, the value itself
+    where that is such a mean; low, high: the 95 % interval of the value over sequences; sequences, frames: those that have
+    it; count: the frames (of all styles), sequences or phones that it is a mean of."""
 
     metric: Metric
     unit: str

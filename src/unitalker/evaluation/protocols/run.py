@@ -232,15 +232,13 @@ class _Work:
         count = self._agreed(due, tracks)
         meter = ClipMeter(self.fps, self.regions, self._rest(clip), len(tracks))
         jaws: list[list[np.ndarray]] = [[] for _ in range(1 + len(tracks))]
+        sides = ("the truth", *(f"the prediction as {s}" if s else "the prediction" for s in tracks))
         for part in _blocks(count, block_frames(self.face.vertices)):
             values = [read(part), *(track.read(part) for track in tracks.values())]
-            for who, one in zip(("the truth", *tracks), values, strict=True):
+            for who, one in zip(sides, values, strict=True):
                 if not np.isfinite(one.sum()) and not np.isfinite(one).all():
                     frame = part.start + int(np.argmin(np.isfinite(one).all(1)))
-                    told = (
-                        f"the prediction as {who}" if who and who != "the truth" else who or "the prediction"
-                    )
-                    raise DataError(f"{told} has NaN or infinite numbers in frame {frame}.")
+                    raise DataError(f"{who} has NaN or infinite numbers in frame {frame}.")
             moved = [self.face.moved(one) for one in values]
             meter.add(moved[0], moved[1:])
             if self.face.jaw is not None:

@@ -54,10 +54,10 @@ def baseline(lab: Lab, preset: str, name: str) -> Run:
 
 def _form(lab: Lab, preset: str, name: str) -> Run:
     model, train = lab.scale.baseline(preset, lab.rate(name))
-    return Run(f"{preset}-{name}", (name,), _in_unit(model, lab.size(name)), train)
+    return Run(f"{preset}-{name}", (name,), in_unit(model, lab.size(name)), train)
 
 
-def _in_unit(model: dict[str, Any], size: float) -> dict[str, Any]:
+def in_unit(model: dict[str, Any], size: float) -> dict[str, Any]:
     """A baseline's settings for annotations whose numbers are `size` of the published files': the balance of its losses, and
     its noise, stay the published ones.
 

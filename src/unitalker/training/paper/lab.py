@@ -189,9 +189,8 @@ class Lab:
                 self.skip(f"{plan.name} on {name}: {fault}")
                 return {}
             write(path, found)
-        twin = (
-            self.sets[name].kind == TWIN
-        )  # of which the report's head says that nothing of it is as published
+        # Of twins the report's head says that nothing of them is as published.
+        twin = self.sets[name].kind == TWIN
         for told in [*found["told"], *(() if twin else found["differences"])]:
             runs = self.remarks.setdefault((name, told), [])
             if plan.name not in runs:

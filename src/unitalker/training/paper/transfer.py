@@ -116,7 +116,7 @@ def table8(lab: Lab) -> Report:
         report.notes.append("Needs a second dataset to train on before.")
         return report
     subject, sentence, held = _one_shot(lab.sets[name].dataset)
-    one = {name: Made(f"one-sentence-{name}", partial(_cut, lab.sets[name].codes, sentence.id, held))}
+    one = {name: Made(f"one-sentence-{name}", partial(_cut, lab.sets[name].codes, sentence.id))}
     before = whole(lab, f"without-{name}", sets=others)
     rows = {
         "encoder alone": Run(f"one-shot-{name}-encoder", (name,), lab.scale.large, data=one),
@@ -158,10 +158,9 @@ def _one_shot(dataset: Dataset) -> tuple[str, Clip, tuple[str, ...]]:
     raise DataError(f"{dataset.name}: no subject has a second clip to measure on.")
 
 
-def _cut(codes: Path, sentence: str, held: tuple[str, ...], out: Path) -> None:
-    """One clip to train on and none to choose weights by: the subject's others (held) are measured."""
+def _cut(codes: Path, sentence: str, out: Path) -> None:
+    """One clip to train on and none to choose weights by: the subject's others are measured."""
     dataset = open_dataset(codes)
-    assert sentence not in held
     with_clips(dataset, out, tuple(replace(c, split="train") for c in dataset.clips if c.id == sentence))
 
 
